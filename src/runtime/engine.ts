@@ -1,0 +1,78 @@
+// The engine's interface: programs compiled from graphs, buffers that stay with the engine, and passes of commands.
+import type { Arrays, DType, Shape, Tensor } from "../graph/tensor.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { KernelCall } from "./kernels.ts";
+
+/** A tensor in the engine's memory; `offset` (in elements) makes views of one allocation. Plain data: it crosses threads. */
+export interface EngineBuffer<D extends DType = DType> {
+  readonly id: number;
+  readonly dtype: D;
+  readonly shape: Shape;
+  readonly offset: number;
+}
+
+/** A compiled graph. Inputs and outputs are named and have static shapes. */
+export interface Program {
+  readonly id: number;
+  readonly name: string;
+  readonly inputs: Readonly<Record<string, { dtype: DType; shape: Shape }>>;
+  readonly outputs: Readonly<Record<string, { dtype: DType; shape: Shape }>>;
+}
+
+export type Bindings = Readonly<Record<string, EngineBuffer>>;
+
+/**
+ * A list of commands that the engine executes in order with one message. Nothing runs before `submit`.
+ * Buffers must match the program's names, dtypes and element counts (checked when the command is added).
+ */
+export interface Pass {
+  /** runs a program; outputs that are not bound are not computed for the caller */
+  run(program: Program, inputs: Bindings, outputs: Bindings): Pass;
+  /** runs a plain loop over buffers in the engine's thread (AdamW, row gather, copies: see kernels.ts) */
+  call(call: KernelCall): Pass;
+  write<D extends DType>(buffer: EngineBuffer<D>, data: Arrays[D]): Pass;
+  /** copies a buffer to the host; found under `key` in what `submit` returns */
+  read(key: string, buffer: EngineBuffer): Pass;
+  submit(): Promise<Record<string, Tensor>>;
+}
+
+export interface AllocateOptions {
+  /** buffers of one pool share one memory that fast kernels can work in; the pool must have been reserved */
+  readonly pool?: string;
+}
+
+/** Where tensors are computed. CPU in a worker thread, CPU in this thread (tests), later WebGPU and the browser. */
+export interface Engine {
+  readonly threads: number;
+  /** encodes and compiles a graph; throws `ENGINE_COMPILE` naming the graph */
+  load(graph: Graph): Promise<Program>;
+  unload(program: Program): Promise<void>;
+  /** reserves one memory of at most 4 GiB - 64 KiB for the buffers of a pool */
+  reserve(pool: string, bytes: number): void;
+  /** a zeroed buffer; throws `ENGINE_MEMORY` when it does not fit its pool */
+  allocate<D extends DType>(dtype: D, shape: Shape, options?: AllocateOptions): EngineBuffer<D>;
+  /** frees one allocation (views die with it); buffers of a pool are freed with `releasePool` */
+  free(buffer: EngineBuffer): void;
+  releasePool(pool: string): void;
+  pass(): Pass;
+  /** stops the engine; pending passes reject with `ENGINE_CLOSED` */
+  close(): Promise<void>;
+}
+
+/** A view of part of a buffer: same memory, other shape; `offset` counts elements from the buffer's own start. */
+export function view<D extends DType>(buffer: EngineBuffer<D>, shape: Shape, offset = 0): EngineBuffer<D> {
+  return { ...buffer, shape, offset: buffer.offset + offset };
+}
+
+/** Uploads one host tensor into a fresh buffer. */
+export async function upload<D extends DType>(engine: Engine, tensor: Tensor<D>): Promise<EngineBuffer<D>> {
+  const buffer = engine.allocate(tensor.dtype, tensor.shape);
+  await engine.pass().write(buffer, tensor.data).submit();
+  return buffer;
+}
+
+/** Downloads one buffer. */
+export async function download<D extends DType>(engine: Engine, buffer: EngineBuffer<D>): Promise<Tensor<D>> {
+  const { value } = await engine.pass().read("value", buffer).submit();
+  return value as Tensor<D>;
+}
