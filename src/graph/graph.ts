@@ -1,0 +1,133 @@
+// Values and nodes: a graph is what its outputs reach; names exist only at its border.
+import { BugError } from "../errors.ts";
+import type { OpAttributes, OpName } from "./ops.ts";
+import type { DType, Shape, Tensor } from "./tensor.ts";
+
+/** What a value is, without how it was made. */
+export interface ValueType {
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/** One tensor in a graph; identity is the object itself. */
+export interface Value extends ValueType {
+  readonly node: Node;
+}
+
+/** An input from outside, a constant in the file, or one application of an op (every op has one output). */
+export type Node =
+  | { readonly kind: "input"; readonly name: string }
+  | { readonly kind: "constant"; readonly tensor: Tensor }
+  | OpNode;
+
+export interface OpNode<O extends OpName = OpName> {
+  readonly kind: "op";
+  readonly op: O;
+  readonly inputs: readonly Value[];
+  readonly attributes: OpAttributes[O];
+}
+
+export interface NamedType extends ValueType {
+  readonly name: string;
+}
+
+/** A finished graph: `values` are in topological order. */
+export interface Graph {
+  readonly name: string;
+  readonly inputs: readonly NamedType[];
+  readonly outputs: readonly (NamedType & { readonly value: Value })[];
+  readonly values: readonly Value[];
+}
+
+/** A named input; `shape` is static. */
+export function input(name: string, dtype: DType, shape: Shape): Value {
+  return { dtype, shape, node: { kind: "input", name } };
+}
+
+/** A constant held inside the model file. */
+export function constant(tensor: Tensor): Value {
+  return { dtype: tensor.dtype, shape: tensor.shape, node: { kind: "constant", tensor } };
+}
+
+/** The values that a value is computed from. */
+export function operandsOf(value: Value): readonly Value[] {
+  return value.node.kind === "op" ? value.node.inputs : [];
+}
+
+/**
+ * Everything `outputs` depend on, operands before users.
+ * Iterative, so that deep graphs do not overflow the stack.
+ */
+export function topological(outputs: Iterable<Value>): Value[] {
+  const order: Value[] = [];
+  const state = new Map<Value, "open" | "done">();
+  for (const output of outputs) {
+    const stack = [output];
+    while (stack.length > 0) {
+      const value = stack.at(-1)!;
+      const seen = state.get(value);
+      if (seen === undefined) {
+        state.set(value, "open");
+        for (const operand of operandsOf(value)) if (!state.has(operand)) stack.push(operand);
+      } else {
+        stack.pop();
+        if (seen === "open") {
+          state.set(value, "done");
+          order.push(value);
+        }
+      }
+    }
+  }
+  return order;
+}
+
+/**
+ * A graph from named outputs; its inputs are the input nodes they reach, in the order they are met.
+ * Throws `GRAPH_INPUT_TWICE` when two different inputs share a name.
+ */
+export function graph(name: string, outputs: Readonly<Record<string, Value>>): Graph {
+  const values = topological(Object.values(outputs));
+  const inputs = new Map<string, NamedType>();
+  for (const { node, dtype, shape } of values) {
+    if (node.kind !== "input") continue;
+    if (inputs.has(node.name)) {
+      throw new BugError("GRAPH_INPUT_TWICE", { expected: "one input node per name", got: `two named ${node.name}`, where: name });
+    }
+    inputs.set(node.name, { name: node.name, dtype, shape });
+  }
+  return {
+    name,
+    inputs: [...inputs.values()],
+    outputs: Object.entries(outputs).map(([key, value]) => ({ name: key, dtype: value.dtype, shape: value.shape, value })),
+    values,
+  };
+}
+
+/**
+ * The part of a graph that computes `outputs` when the values in `cuts` are given as inputs of those names.
+ * Recomputation falls out of it: what is not cut is computed again from what is.
+ */
+export function extract(name: string, outputs: Readonly<Record<string, Value>>, cuts: ReadonlyMap<Value, string>): Graph {
+  const copies = new Map<Value, Value>();
+  for (const [value, key] of cuts) copies.set(value, input(key, value.dtype, value.shape));
+  const reached = topologicalUntil(Object.values(outputs), cuts);
+  for (const value of reached) {
+    if (copies.has(value)) continue;
+    const { node } = value;
+    const copied = node.kind === "op" && node.inputs.some((operand) => copies.get(operand) !== operand);
+    copies.set(value, copied ? { ...value, node: { ...node, inputs: node.inputs.map((operand) => copies.get(operand)!) } } : value);
+  }
+  return graph(name, Object.fromEntries(Object.entries(outputs).map(([key, value]) => [key, copies.get(value)!])));
+}
+
+function topologicalUntil(outputs: Iterable<Value>, cuts: ReadonlyMap<Value, string>): Value[] {
+  const needed = new Set<Value>();
+  const stack = [...outputs];
+  while (stack.length > 0) {
+    const value = stack.pop()!;
+    if (needed.has(value)) continue;
+    needed.add(value);
+    if (!cuts.has(value)) stack.push(...operandsOf(value));
+  }
+  return topological(outputs).filter((value) => needed.has(value));
+}
