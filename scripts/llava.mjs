@@ -1,0 +1,17 @@
+// Runs the command line of a checkout: `npm run -s llava -- ARGS` builds what changed, then is `llava ARGS` in this process.
+import { pathToFileURL } from "node:url";
+import { dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build, isStale } from "./build.mjs";
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+const main = resolve(root, "dist/cli/main.js");
+
+if (isStale()) {
+  const complaints = build();
+  // what was emitted still runs, as with any tool that strips types
+  if (complaints !== "")
+    console.error(`llava: ${complaints.trim().split("\n").length} lines of type errors; see npm run check`);
+}
+process.argv[1] = main;
+await import(pathToFileURL(main).href);
