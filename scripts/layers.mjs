@@ -8,7 +8,7 @@ export const layers = [
   ["models", "data"],
   ["generate"],
   ["teacher", "train", "evaluate"],
-  ["serve", "export"],
+  ["serve", "export", "quickstart"],
   ["cli"],
 ];
 
@@ -16,7 +16,18 @@ export const layers = [
 export const sameLayer = [["formats", "errors.ts"]];
 
 /** Folders that only ever run in Node; elsewhere `node:` and the native packages need a file named `node.ts` or `*-node.ts`. */
-export const nodeFolders = ["hub", "endpoint", "data", "teacher", "train", "evaluate", "serve", "export", "cli"];
+export const nodeFolders = [
+  "hub",
+  "endpoint",
+  "data",
+  "teacher",
+  "train",
+  "evaluate",
+  "serve",
+  "export",
+  "quickstart",
+  "cli",
+];
 
 /** Packages with native code: bound to Node like `node:` modules. */
 export const nativePackages = ["sharp", "onnxruntime-node"];

@@ -1,0 +1,89 @@
+// Fills in what a recipe leaves open, and refuses what no single key can tell: two lengths, rates for frozen parts.
+import { dirname, join } from "node:path";
+import type { InputError } from "../errors.ts";
+import { recipeError, type RecipeSource } from "./recipe-issues.ts";
+import type { RecipeInput, StageInput } from "./recipe-schema.ts";
+import type { ContinuedModel, DataSource, NewModel, Part, Recipe, StageRecipe } from "./recipe.ts";
+
+/** The recipe with every default filled in. Throws `RECIPE_VALUE` where keys contradict each other. */
+export function resolveRecipe(input: RecipeInput, source: RecipeSource): Recipe {
+  const output = input.output ?? `runs/${input.name}`;
+  return {
+    name: input.name,
+    model: resolveModel(input.model),
+    stages: input.stages.map((stage, index) => {
+      refuseContradictions(input.stages, index, source);
+      return resolveStage(stage, input, resolveRates(stage, index, source));
+    }),
+    output,
+    seed: input.seed,
+    cache: input.cache ?? join(dirname(output), ".cache"),
+  };
+}
+
+function resolveModel(model: RecipeInput["model"]): NewModel | ContinuedModel {
+  const template = given("template", model.template);
+  if ("path" in model) return { path: model.path, ...template };
+  const { fit, ...vision } = model.vision;
+  return {
+    vision: { ...vision, ...given("fit", fit) },
+    projector: model.projector ?? { kind: "mlp2x_gelu", pixel_shuffle: 1 },
+    language: model.language,
+    ...template,
+  };
+}
+
+function resolveStage(stage: StageInput, recipe: RecipeInput, rates: StageRecipe["learning_rate"]): StageRecipe {
+  const { data, images, epochs, steps, template, limit, seed, ...settled } = stage;
+  return {
+    ...settled,
+    data: resolveData(data, images),
+    train: [...new Set(stage.train)],
+    learning_rate: rates,
+    ...(steps === undefined ? { epochs: epochs ?? 1 } : { steps }),
+    ...given("template", template ?? recipe.model.template),
+    ...given("limit", limit),
+    seed: seed ?? recipe.seed,
+  };
+}
+
+function resolveData(data: StageInput["data"], images: string | undefined): DataSource[] {
+  if (typeof data === "string") return [{ path: data, images: images ?? dirname(data), weight: 1 }];
+  return data.map((each) => ({
+    path: each.path,
+    images: each.images ?? images ?? dirname(each.path),
+    weight: each.weight,
+    ...given("limit", each.limit),
+  }));
+}
+
+/** One rate per trained part. LLaVA-1.5 aligns at 1e-3; small language models bear 1e-4 where 7B ones take 2e-5. */
+function resolveRates(stage: StageInput, index: number, source: RecipeSource): StageRecipe["learning_rate"] {
+  const rate = stage.learning_rate ?? (stage.train.every((part) => part === "projector") ? 1e-3 : 1e-4);
+  if (typeof rate === "number") return Object.fromEntries(stage.train.map((part) => [part, rate]));
+  const path = ["stages", index, "learning_rate"];
+  for (const part of Object.keys(rate) as Part[]) {
+    if (stage.train.includes(part)) continue;
+    const expected = `rates for the trained parts (${stage.train.join(", ")})`;
+    throw recipeError(source, [...path, part], expected, `one for ${part}, which stays frozen`);
+  }
+  const missing = stage.train.find((part) => rate[part] === undefined);
+  if (missing === undefined) return rate as StageRecipe["learning_rate"];
+  throw recipeError(source, path, `a rate for every trained part (${stage.train.join(", ")})`, `none for ${missing}`);
+}
+
+function refuseContradictions(stages: readonly StageInput[], index: number, source: RecipeSource): void {
+  const stage = stages[index];
+  const fail = (key: string, expected: string, got: string): InputError =>
+    recipeError(source, ["stages", index, key], expected, got);
+  if (stage?.epochs !== undefined && stage.steps !== undefined) {
+    throw fail("steps", "either epochs or steps", "both");
+  }
+  const twin = stages.findIndex((other) => other.name === stage?.name);
+  if (twin !== index) throw fail("name", "a name of its own for each stage", `${stage?.name} twice`);
+}
+
+/** `{ key: value }`, or nothing where the author gave none. */
+function given<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
+  return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]?: V });
+}

@@ -1,0 +1,112 @@
+// Every key that a recipe may hold, with its meaning and default; docs/recipe.schema.json is made from it.
+import { z } from "zod";
+
+/** The parts of a model that a stage can train. */
+export const partNames = ["projector", "language", "vision"] as const;
+
+const positive = z.number().positive();
+const fraction = z.number().min(0).max(1);
+const count = z.int().positive();
+const fileName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-'");
+const path = z.string().min(1);
+const template = z
+  .string()
+  .min(1)
+  .describe("Chat template: plain, vicuna_v1, llava_llama_2, mistral, chatml, or model (the language model's own).");
+
+const vision = z
+  .strictObject({
+    path: path.describe("Folder of the vision encoder (CLIP, SigLIP or ViT in Hugging Face's layout)."),
+    layer: z.int().default(-2).describe("Which hidden state is used: -1 the last layer's, -2 the one before, …"),
+    tokens: z
+      .enum(["patch", "cls_patch"])
+      .default("patch")
+      .describe("patch: one feature per patch; cls_patch: the class token too."),
+    fit: z
+      .enum(["crop", "pad", "stretch"])
+      .optional()
+      .describe("How a picture becomes a square: default as the encoder's preprocessor_config.json says."),
+  })
+  .describe("The frozen eyes.");
+
+const projector = z
+  .strictObject({
+    kind: z
+      .enum(["mlp2x_gelu", "linear"])
+      .default("mlp2x_gelu")
+      .describe("Two linears with a GELU between (LLaVA-1.5), or one linear (LLaVA)."),
+    pixel_shuffle: count
+      .max(16)
+      .default(1)
+      .describe("Joins n×n neighbouring patches into one picture token: 2 makes 196 patches 49 tokens."),
+  })
+  .describe("Vision features → language embeddings.");
+
+const newModel = z.strictObject({
+  vision,
+  projector: projector.optional(),
+  language: z
+    .strictObject({ path: path.describe("Folder of the language model in Hugging Face's layout, or a .gguf file.") })
+    .describe("The language model."),
+  template: template.optional(),
+});
+
+const continuedModel = z.strictObject({
+  path: path.describe("Folder of a model made before: training goes on from it."),
+  template: template.optional(),
+});
+
+const dataSource = z.strictObject({
+  path: path.describe("Samples as LLaVA's JSON (a list, or one sample per line)."),
+  images: path.optional().describe("Folder that the samples' pictures are relative to: default the stage's images."),
+  weight: positive.default(1).describe("How often each sample is seen in an epoch: 2 twice, 0.5 every other one."),
+  limit: count.optional().describe("Use only so many samples, chosen by the seed."),
+});
+
+const rates = z.partialRecord(z.enum(partNames), positive);
+
+const stage = z.strictObject({
+  name: fileName.describe("What the stage is called in logs, metrics and --set, e.g. align."),
+  data: z.union([path, z.array(dataSource).min(1)]).describe("One file of samples, or several with their weights."),
+  images: path.optional().describe("Folder of the pictures: default the folder of each data file."),
+  train: z.array(z.enum(partNames)).min(1).describe("The parts that learn; the others stay frozen."),
+  batch_size: count.default(16).describe("Samples per optimiser step."),
+  learning_rate: z
+    .union([positive, rates])
+    .optional()
+    .describe("One rate, or one per trained part: default 1e-3 for a projector alone, else 1e-4."),
+  epochs: positive.optional().describe("Passes over the data: default 1. Not together with steps."),
+  steps: count.optional().describe("Optimiser steps. Not together with epochs."),
+  template: template.optional(),
+  schedule: z
+    .enum(["cosine", "linear", "constant"])
+    .default("cosine")
+    .describe("How the learning rate falls after the warm-up."),
+  warmup: fraction.default(0.03).describe("Share of the steps in which the learning rate rises from zero."),
+  weight_decay: z.number().min(0).default(0).describe("AdamW's decoupled weight decay (matrices only)."),
+  betas: z.tuple([fraction, fraction]).default([0.9, 0.999]).describe("AdamW's decay of the first and second moments."),
+  epsilon: positive.default(1e-8).describe("AdamW's term against division by zero."),
+  max_grad_norm: z.number().min(0).default(1).describe("Gradients are scaled down to this norm; 0 leaves them."),
+  row_length: z
+    .union([z.literal("auto"), count])
+    .default("auto")
+    .describe("Tokens per packed row: auto fits the data."),
+  limit: count.optional().describe("Use only so many samples, chosen by the seed."),
+  checkpoint_every: z.int().min(0).default(200).describe("Steps between checkpoints; 0: only at the stage's end."),
+  seed: z.int().min(0).optional().describe("Order of the samples: default the recipe's seed."),
+});
+
+/** A recipe as written by its author. */
+export const recipeSchema = z
+  .strictObject({
+    name: fileName.describe("What the run is called."),
+    model: z.union([newModel, continuedModel]).describe("Two base models to join, or a model to go on from."),
+    stages: z.array(stage).min(1).describe("Training phases, in order: LLaVA's are align and instruct."),
+    output: path.optional().describe("Folder of the run: default runs/NAME."),
+    seed: z.int().min(0).default(0).describe("Decides new weights and the order of samples."),
+    cache: path.optional().describe("Folder of cached vision features: default .cache beside the output folder."),
+  })
+  .describe("A llava training recipe. Relative paths start at the folder that llava is called in.");
+
+export type RecipeInput = z.output<typeof recipeSchema>;
+export type StageInput = RecipeInput["stages"][number];

@@ -1,0 +1,327 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { InputError } from "../errors.ts";
+import { nearest } from "./recipe-nearest.ts";
+import { checkRecipePaths } from "./recipe-paths.ts";
+import { parseRecipe, readRecipe } from "./recipe-read.ts";
+import { formatRecipe, type Recipe } from "./recipe.ts";
+
+const text = `name: coco-lab
+model:
+  vision:    { path: models/vit, layer: -2, tokens: patch }
+  projector: { kind: mlp2x_gelu, pixel_shuffle: 2 }
+  language:  { path: models/smollm2 }
+  template:  chatml
+stages:
+  - { name: align,    data: data/captions.json, images: photos, train: [projector], batch_size: 32, epochs: 2, template: plain }
+  - name: instruct
+    data: data/instruct.json
+    images: photos
+    train: [projector, language]
+    batch_size: 8
+    learning_rate: { projector: 1.0e-3, language: 2.0e-4 }
+    steps: 100
+output: runs/coco-lab
+seed: 7
+`;
+
+const read = (yaml: string, sets: readonly string[] = []): Recipe => parseRecipe(yaml, "r.yaml", sets);
+
+function refusal(work: () => unknown): InputError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof InputError) return error;
+    throw error;
+  }
+  return expect.fail("nothing was refused");
+}
+
+describe("a recipe", () => {
+  it("has every default filled in", () => {
+    expect(read(text)).toEqual({
+      name: "coco-lab",
+      model: {
+        vision: { path: "models/vit", layer: -2, tokens: "patch" },
+        projector: { kind: "mlp2x_gelu", pixel_shuffle: 2 },
+        language: { path: "models/smollm2" },
+        template: "chatml",
+      },
+      stages: [
+        {
+          name: "align",
+          data: [{ path: "data/captions.json", images: "photos", weight: 1 }],
+          train: ["projector"],
+          batch_size: 32,
+          learning_rate: { projector: 1e-3 },
+          epochs: 2,
+          template: "plain",
+          schedule: "cosine",
+          warmup: 0.03,
+          weight_decay: 0,
+          betas: [0.9, 0.999],
+          epsilon: 1e-8,
+          max_grad_norm: 1,
+          row_length: "auto",
+          checkpoint_every: 200,
+          seed: 7,
+        },
+        expect.objectContaining({
+          name: "instruct",
+          learning_rate: { projector: 1e-3, language: 2e-4 },
+          steps: 100,
+          template: "chatml",
+        }),
+      ],
+      output: "runs/coco-lab",
+      seed: 7,
+      cache: "runs/.cache",
+    });
+    expect(read(text).stages[1]).not.toHaveProperty("epochs");
+  });
+
+  it("goes on from a model, with pictures beside their data", () => {
+    const recipe = read(
+      "name: more\nmodel: { path: runs/a/model }\nstages: [{ name: s, data: [{ path: d/x.json, weight: 0.5, limit: 9 }], train: [language] }]",
+    );
+    expect(recipe.model).toEqual({ path: "runs/a/model" });
+    expect(recipe.stages[0]).toMatchObject({
+      data: [{ path: "d/x.json", images: "d", weight: 0.5, limit: 9 }],
+      learning_rate: { language: 1e-4 },
+      epochs: 1,
+    });
+    expect(recipe.output).toBe("runs/more");
+  });
+
+  it("reads back as written, whatever is overridden", () => {
+    fc.assert(
+      fc.property(
+        fc.record({
+          epochs: fc.double({ min: 0.01, max: 100, noNaN: true }),
+          schedule: fc.constantFrom("cosine", "linear", "constant"),
+          row_length: fc.oneof(fc.constant("auto"), fc.integer({ min: 1, max: 9999 })),
+          warmup: fc.double({ min: 0, max: 1, noNaN: true }),
+        }),
+        (changes) => {
+          const sets = Object.entries(changes).map(([key, value]) => `stages.align.${key}=${value}`);
+          const recipe = read(text, sets);
+          expect(recipe.stages[0]).toMatchObject(changes);
+          expect(read(formatRecipe(recipe))).toEqual(recipe);
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe("--set", () => {
+  it("finds stages by name and index, and makes new keys", () => {
+    const recipe = read(text, [
+      "stages.instruct.batch_size=4",
+      "stages.0.train=[projector, language]",
+      "model.vision.fit=pad",
+      "output=runs/a=b",
+    ]);
+    expect(recipe.stages.map((stage) => [stage.batch_size, stage.train.length])).toEqual([
+      [32, 2],
+      [4, 2],
+    ]);
+    expect(recipe.model).toMatchObject({ vision: { fit: "pad", layer: -2 } });
+    expect(recipe.output).toBe("runs/a=b");
+  });
+
+  it.each([
+    ["epochs", "RECIPE_OVERRIDE", /KEY=VALUE/],
+    ["stages.algin.epochs=1", "RECIPE_OVERRIDE", /one of align, instruct.*did you mean "align"/],
+    ["stages.7.epochs=1", "RECIPE_OVERRIDE", /one of align, instruct/],
+    ["name.x=1", "RECIPE_OVERRIDE", /name, a plain value/],
+    ["seed=[", "RECIPE_OVERRIDE", /YAML value/],
+    ["stages.align.epoch=1", "RECIPE_UNKNOWN_KEY", /--set stages.align.epoch=1.*did you mean "epochs"/],
+    ["stages.align.epochs=many", "RECIPE_VALUE", /a number, got "many" \(--set stages.align.epochs=many/],
+  ])("refuses %s", (override, code, message) => {
+    const error = refusal(() => read(text, [override]));
+    expect(error.code).toBe(code);
+    expect(error.message).toMatch(message);
+  });
+});
+
+describe("a wrong recipe is refused", () => {
+  const change = (from: string, to: string): string => {
+    expect(text).toContain(from);
+    return text.replace(from, to);
+  };
+  it.each([
+    [
+      "an unknown key",
+      change("batch_size: 8", "batch_sise: 8"),
+      "RECIPE_UNKNOWN_KEY",
+      /r.yaml:13 stages.instruct.batch_sise\); did you mean "batch_size"/,
+    ],
+    [
+      "an unknown key at the top",
+      change("seed: 7", "sead: 7"),
+      "RECIPE_UNKNOWN_KEY",
+      /r.yaml:17 sead\); did you mean "seed"/,
+    ],
+    [
+      "an unknown key of the model",
+      change("template:  chatml", "tower: x"),
+      "RECIPE_UNKNOWN_KEY",
+      /one of vision, projector, language, template, path, got "tower" \(r.yaml:6/,
+    ],
+    ["a mistyped needed key", change("language:  {", "langage:  {"), "RECIPE_UNKNOWN_KEY", /did you mean "language"/],
+    [
+      "a key in a flow mapping",
+      change("layer: -2", "layr: -2"),
+      "RECIPE_UNKNOWN_KEY",
+      /r.yaml:3 model.vision.layr\); did you mean "layer"/,
+    ],
+    ["a wrong type", change("seed: 7", "seed: seven"), "RECIPE_VALUE", /a number, got "seven" \(r.yaml:17 seed/],
+    [
+      "a fraction where a whole number belongs",
+      change("batch_size: 8", "batch_size: 8.5"),
+      "RECIPE_VALUE",
+      /a whole number, got 8.5 \(r.yaml:13 stages.instruct.batch_size/,
+    ],
+    ["too small a number", change("batch_size: 8", "batch_size: 0"), "RECIPE_VALUE", /a number of more than 0, got 0/],
+    [
+      "a wrong choice",
+      change("kind: mlp2x_gelu", "kind: mlp"),
+      "RECIPE_VALUE",
+      /one of mlp2x_gelu, linear, got "mlp" \(r.yaml:4 model.projector.kind/,
+    ],
+    [
+      "a wrong part",
+      change("train: [projector, language]", "train: [all]"),
+      "RECIPE_VALUE",
+      /one of projector, language, vision, got "all" \(r.yaml:12/,
+    ],
+    [
+      "a missing key",
+      change("    data: data/instruct.json\n", ""),
+      "RECIPE_VALUE",
+      /text or a list, got nothing \(r.yaml:9 stages.instruct.data/,
+    ],
+    [
+      "a value of no type that fits",
+      change("data: data/instruct.json", "data: 3"),
+      "RECIPE_VALUE",
+      /text or a list, got 3 \(r.yaml:10/,
+    ],
+    [
+      "no stage",
+      change(text.slice(text.indexOf("stages:"), text.indexOf("output:")), "stages: []\n"),
+      "RECIPE_VALUE",
+      /a list of at least 1, got an empty list/,
+    ],
+    [
+      "epochs and steps",
+      change("steps: 100", "steps: 100\n    epochs: 1"),
+      "RECIPE_VALUE",
+      /either epochs or steps, got both \(r.yaml:15 stages.instruct.steps/,
+    ],
+    [
+      "a rate for a frozen part",
+      change("language: 2.0e-4", "language: 2.0e-4, vision: 1.0e-5"),
+      "RECIPE_VALUE",
+      /one for vision, which stays frozen \(r.yaml:14/,
+    ],
+    ["a part without a rate", change(", language: 2.0e-4", ""), "RECIPE_VALUE", /none for language \(r.yaml:14/],
+    ["an infinite rate", change("1.0e-3", ".inf"), "RECIPE_VALUE", /r.yaml:14/],
+    ["two stages of one name", change("name: instruct", "name: align"), "RECIPE_VALUE", /align twice \(r.yaml:9/],
+    [
+      "a name that leaves its folder",
+      change("name: coco-lab", "name: ../x"),
+      "RECIPE_VALUE",
+      /letters, digits.*got "..\/x" \(r.yaml:1 name/,
+    ],
+    ["nothing", "", "RECIPE_VALUE", /a mapping of keys to values, got nothing \(r.yaml\)/],
+    ["a list", "- a\n", "RECIPE_VALUE", /a mapping of keys to values, got a list of 1/],
+    ["YAML cut off", text.slice(0, 120), "RECIPE_YAML", /valid YAML.*r.yaml:\d+:\d+/],
+    ["a key twice", `${text}seed: 1\n`, "RECIPE_YAML", /r.yaml:18/],
+    ["an alias without anchor", "name: *x\n", "RECIPE_YAML", /r.yaml/],
+    [
+      "a bomb of aliases",
+      `a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c]\n`,
+      "RECIPE_YAML",
+      /r.yaml/,
+    ],
+  ])("%s", (_, yaml, code, message) => {
+    const error = refusal(() => read(yaml));
+    expect(error.code).toBe(code);
+    expect(error.message).toMatch(message);
+    expect(error.message).not.toContain("\n");
+  });
+
+  it("any text gives a recipe or a typed error", () => {
+    fc.assert(
+      fc.property(fc.nat(text.length), fc.nat(8), fc.string({ maxLength: 8 }), (at, cut, inserted) => {
+        const broken = text.slice(0, at) + inserted + text.slice(at + cut);
+        try {
+          read(broken);
+        } catch (error) {
+          expect(error).toBeInstanceOf(InputError);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("a recipe's files", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "recipe-"));
+    for (const name of ["models/vit", "models/smollm2", "photos", "data"])
+      mkdirSync(join(folder, name), { recursive: true });
+    for (const name of ["captions.json", "instruct.json"]) writeFileSync(join(folder, "data", name), "[]");
+    writeFileSync(join(folder, "r.yaml"), text.replaceAll(/(models|data|photos)(?=[/,\n])/g, `${folder}/$1`));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it("are there", async () => {
+    await checkRecipePaths(await readRecipe(join(folder, "r.yaml")));
+  });
+
+  it.each([
+    ["models/vit", "model.vision.path", "a folder with a vision encoder"],
+    ["models/smollm2", "model.language.path", "a file or folder with a language model"],
+    ["data/instruct.json", "stages.instruct.data.0.path", "a file with samples"],
+    ["photos", "stages.align.data.0.images", "a folder with pictures"],
+  ])("are missed: %s", async (name, key, expected) => {
+    rmSync(join(folder, name), { recursive: true });
+    await expect(checkRecipePaths(await readRecipe(join(folder, "r.yaml")))).rejects.toMatchObject({
+      code: "RECIPE_PATH",
+      details: { where: key, expected, got: `nothing at ${join(folder, name)}` },
+    });
+  });
+
+  it("suggests the neighbour that was meant", async () => {
+    const recipe = await readRecipe(join(folder, "r.yaml"), [`model.vision.path=${folder}/models/vitt`]);
+    await expect(checkRecipePaths(recipe)).rejects.toThrow(/did you mean "vit"/);
+  });
+
+  it("refuses a file where a folder belongs", async () => {
+    const recipe = await readRecipe(join(folder, "r.yaml"), [`model.vision.path=${folder}/r.yaml`]);
+    await expect(checkRecipePaths(recipe)).rejects.toThrow(/a folder with a vision encoder, got a file/);
+  });
+
+  it("names a recipe that is not there, too large, or a folder", async () => {
+    await expect(readRecipe(join(folder, "no.yaml"))).rejects.toMatchObject({ code: "RECIPE_FILE" });
+    await expect(readRecipe(folder)).rejects.toMatchObject({ code: "RECIPE_FILE" });
+    writeFileSync(join(folder, "big.yaml"), "#".repeat(1 << 21));
+    await expect(readRecipe(join(folder, "big.yaml"))).rejects.toThrow(/2097152 bytes/);
+  });
+});
+
+it("nearest finds typing mistakes and no more", () => {
+  expect(nearest("epoch", ["epochs", "steps"])).toBe("epochs");
+  expect(nearest("LEARNING_RAET", ["learning_rate"])).toBe("learning_rate");
+  expect(nearest("banana", ["epochs", "steps"])).toBeUndefined();
+  fc.assert(
+    fc.property(fc.string(), fc.array(fc.string()), (name, others) => nearest(name, [...others, name]) !== undefined),
+  );
+});

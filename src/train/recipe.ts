@@ -1,0 +1,79 @@
+// A recipe as training reads it: what to join, what to train on, every default filled in.
+import { stringify } from "yaml";
+
+/** A part of the model that a stage can train. */
+export type Part = "projector" | "language" | "vision";
+export type Schedule = "cosine" | "linear" | "constant";
+
+/** A file of samples with the folder of its pictures; both relative to the current folder. */
+export interface DataSource {
+  readonly path: string;
+  readonly images: string;
+  /** how often each sample is seen in an epoch */
+  readonly weight: number;
+  readonly limit?: number;
+}
+
+/** One training phase, fully resolved. Exactly one of `epochs` and `steps` is set. */
+export interface StageRecipe {
+  readonly name: string;
+  readonly data: readonly DataSource[];
+  readonly train: readonly Part[];
+  /** samples per optimiser step */
+  readonly batch_size: number;
+  /** a rate for every part in `train`, and for no other */
+  readonly learning_rate: Readonly<Partial<Record<Part, number>>>;
+  readonly epochs?: number;
+  readonly steps?: number;
+  /** the stage's own, else the model's; absent: training decides from the language model */
+  readonly template?: string;
+  readonly schedule: Schedule;
+  /** share of the steps, 0–1 */
+  readonly warmup: number;
+  readonly weight_decay: number;
+  readonly betas: readonly [number, number];
+  readonly epsilon: number;
+  /** 0: no clipping */
+  readonly max_grad_norm: number;
+  readonly row_length: number | "auto";
+  readonly limit?: number;
+  /** 0: only at the stage's end */
+  readonly checkpoint_every: number;
+  readonly seed: number;
+}
+
+/** Two base models to join by a fresh projector. */
+export interface NewModel {
+  readonly vision: {
+    readonly path: string;
+    readonly layer: number;
+    readonly tokens: "patch" | "cls_patch";
+    /** absent: as the encoder's preprocessor says */
+    readonly fit?: "crop" | "pad" | "stretch";
+  };
+  readonly projector: { readonly kind: "mlp2x_gelu" | "linear"; readonly pixel_shuffle: number };
+  readonly language: { readonly path: string };
+  readonly template?: string;
+}
+
+/** A model directory to go on from. */
+export interface ContinuedModel {
+  readonly path: string;
+  readonly template?: string;
+}
+
+export interface Recipe {
+  readonly name: string;
+  readonly model: NewModel | ContinuedModel;
+  readonly stages: readonly StageRecipe[];
+  /** run directory */
+  readonly output: string;
+  readonly seed: number;
+  /** folder of cached vision features */
+  readonly cache: string;
+}
+
+/** The recipe as YAML that reads back as the same recipe. */
+export function formatRecipe(recipe: Recipe): string {
+  return stringify(recipe, { lineWidth: 120, aliasDuplicateObjects: false });
+}
