@@ -1,0 +1,153 @@
+// Reads and writes samples: LLaVA's JSON, as a list or one per line.
+import { InputError } from "../errors.ts";
+import { writeFileAtomic } from "../formats/node.ts";
+import { jsonItems } from "./json-items.ts";
+import { picturePath } from "./picture-path.ts";
+import type { Sample, Turn } from "./sample.ts";
+
+/** Stands for one picture in a human turn. */
+const PLACEHOLDER = "<image>";
+/** What other formats call the two speakers. */
+const OTHER_NAMES: Readonly<Record<string, Turn["from"]>> = {
+  user: "human",
+  User: "human",
+  Human: "human",
+  assistant: "gpt",
+  Assistant: "gpt",
+  model: "gpt",
+  GPT: "gpt",
+  bot: "gpt",
+};
+
+/** All samples of a file; throws at the first that is wrong. See `streamSamples`. */
+export async function readSamples(path: string): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  for await (const sample of streamSamples(path)) samples.push(sample);
+  return samples;
+}
+
+/**
+ * The samples of a file, one at a time: a JSON list or JSON lines, by content, of any size.
+ *
+ * @throws InputError what `jsonItems` and `parseSample` throw, with `path:line`
+ */
+export async function* streamSamples(path: string): AsyncGenerator<Sample> {
+  let index = 0;
+  for await (const { value, line } of jsonItems(path)) yield parseSample(value, `${path}:${line}`, index++);
+}
+
+/**
+ * Checks one sample of LLaVA's JSON. A missing id becomes the index.
+ *
+ * @throws InputError `SAMPLE_SHAPE`, `SAMPLE_EMPTY`, `SAMPLE_ROLE`, `SAMPLE_ORDER`, `SAMPLE_VALUE`, `SAMPLE_IMAGES`, `PICTURE_PATH`
+ */
+export function parseSample(value: unknown, where: string, index: number): Sample {
+  if (!isRecord(value))
+    throw refused("SAMPLE_SHAPE", 'a sample, as {"id", "image", "conversations"}', show(value), where);
+  const { id, image, conversations, ...extra } = value;
+  const images = parseImages(image, where);
+  const turns = parseTurns(conversations, where);
+  const places = turns.reduce(
+    (sum, { from, value }) => sum + (from === "human" ? value.split(PLACEHOLDER).length - 1 : 0),
+    0,
+  );
+  if (places !== images.length) {
+    const fix = "write one <image> in the human turns for each picture, in the same order";
+    throw refused(
+      "SAMPLE_IMAGES",
+      `${count(images.length, "<image>")} for ${count(images.length, "picture")}`,
+      `${places}`,
+      where,
+      fix,
+    );
+  }
+  return { id: parseId(id, where, index), images, conversations: turns, extra, where };
+}
+
+function parseId(id: unknown, where: string, index: number): string {
+  if (id === undefined) return String(index);
+  if (typeof id === "string" || typeof id === "number") return String(id);
+  throw refused("SAMPLE_SHAPE", '"id": a string or a number', show(id), where);
+}
+
+function parseImages(image: unknown, where: string): string[] {
+  if (image === undefined || image === null) return [];
+  if (typeof image === "string") return [picturePath(image, where)];
+  if (!Array.isArray(image)) throw refused("SAMPLE_SHAPE", '"image": a path or a list of paths', show(image), where);
+  return image.map((path: unknown) => picturePath(path, where));
+}
+
+function parseTurns(conversations: unknown, where: string): Turn[] {
+  if (!Array.isArray(conversations)) {
+    throw refused("SAMPLE_SHAPE", '"conversations": a list of turns', show(conversations), where);
+  }
+  if (conversations.length === 0) throw refused("SAMPLE_EMPTY", "at least one turn", "an empty conversation", where);
+  return conversations.map((turn: unknown, i) => parseTurn(turn, i, `${where}, turn ${i + 1}`));
+}
+
+function parseTurn(turn: unknown, i: number, where: string): Turn {
+  if (!isRecord(turn)) throw refused("SAMPLE_SHAPE", 'a turn, as {"from", "value"}', show(turn), where);
+  const { from, value } = turn;
+  if (from !== "human" && from !== "gpt") {
+    const meant = typeof from === "string" && Object.hasOwn(OTHER_NAMES, from) ? OTHER_NAMES[from] : undefined;
+    const fix = meant === undefined ? "merge other speakers into the human's turns" : `write "${meant}"`;
+    throw refused("SAMPLE_ROLE", '"from": "human" or "gpt"', show(from), where, fix);
+  }
+  const expected = i % 2 === 0 ? "human" : "gpt";
+  if (from !== expected) {
+    const rule = i === 0 ? 'a first turn from "human"' : `a turn from "${expected}", since human and gpt alternate`;
+    throw refused("SAMPLE_ORDER", rule, show(from), where);
+  }
+  if (typeof value !== "string") throw refused("SAMPLE_VALUE", '"value": text', show(value), where);
+  return { from, value };
+}
+
+/**
+ * Writes samples atomically: JSON lines for `.jsonl`, else a list with one sample per line.
+ *
+ * @throws what `writeFileAtomic` throws
+ */
+export async function writeSamples(path: string, samples: Samples): Promise<void> {
+  await writeFileAtomic(path, encode(path, samples));
+}
+
+/** A sample as LLaVA's JSON has it. */
+export function sampleToJson({ id, images, conversations, extra }: Sample): Record<string, unknown> {
+  const image = images.length === 1 ? images[0] : images;
+  return { id, ...(images.length > 0 && { image }), conversations, ...extra };
+}
+
+type Samples = Iterable<Sample> | AsyncIterable<Sample>;
+/** Written at once; a write per sample would take longer than the samples. */
+const CHUNK = 2 ** 20;
+
+async function* encode(path: string, samples: Samples): AsyncGenerator<Uint8Array> {
+  const [before, between, after] = path.endsWith(".jsonl") ? ["", "\n", "\n"] : ["[\n", ",\n", "\n]\n"];
+  let text = before;
+  let empty = true;
+  for await (const sample of samples) {
+    text += (empty ? "" : between) + JSON.stringify(sampleToJson(sample));
+    empty = false;
+    if (text.length < CHUNK) continue;
+    yield Buffer.from(text);
+    text = "";
+  }
+  yield Buffer.from(empty ? before.trim() + after.trimStart() : text + after);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? "nothing";
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}
+
+function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+function refused(code: string, expected: string, got: string, where: string, fix?: string): InputError {
+  return new InputError(code, { expected, got, where, ...(fix !== undefined && { fix }) });
+}
