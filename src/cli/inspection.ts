@@ -1,0 +1,153 @@
+// What a weights file or a model folder holds, read from headers and config files alone.
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError } from "../errors.ts";
+import { readGguf, type GgufFile } from "../formats/gguf.ts";
+import { openFile, readJsonFile } from "../formats/node.ts";
+import { readSafetensors } from "../formats/safetensors.ts";
+import { parseLanguageConfig, parseLlavaConfig, parseVisionConfig, tokensPerPicture } from "../models/config.ts";
+import type { LanguageConfig, LlavaConfig, VisionConfig } from "../models/config.ts";
+
+export interface TensorFacts {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+}
+
+export interface Inspection {
+  readonly path: string;
+  readonly format: "safetensors" | "gguf";
+  readonly files: readonly string[];
+  readonly bytes: number;
+  readonly parameters: number;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: readonly TensorFacts[];
+  /** a model folder only: what config.json says, and where the parameters are */
+  readonly model?: ModelFacts & { readonly parameters: Readonly<Record<Part, number>> };
+}
+
+type Part = "vision" | "projector" | "language";
+
+/** The parts that a model folder has; a bare language model or vision tower has one. */
+export interface ModelFacts {
+  readonly vision?: Omit<VisionConfig, "raw">;
+  readonly projector?: LlavaConfig["projector"];
+  readonly features?: LlavaConfig["features"];
+  readonly picture_tokens?: number;
+  readonly language?: Omit<LanguageConfig, "raw">;
+  readonly template?: string;
+}
+
+/**
+ * Reads a .safetensors or .gguf file, or a folder with config.json and weights; no tensor's values are read.
+ * @throws InputError `INSPECT_NOTHING` where neither lies, and what the formats and configs throw
+ */
+export async function inspect(path: string): Promise<Inspection> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) throw nothing(path, "nothing there");
+  if (found.isDirectory()) return inspectModel(path);
+  return path.endsWith(".gguf") ? inspectGguf(path) : inspectSafetensors(path, [path]);
+}
+
+async function inspectModel(folder: string): Promise<Inspection> {
+  const names = await readdir(folder);
+  const model = names.includes("config.json") ? await readModelFacts(join(folder, "config.json")) : undefined;
+  const shards = await shardNames(folder, names);
+  const ggufs = names.filter((name) => name.endsWith(".gguf"));
+  const weights =
+    shards.length > 0 ? inspectSafetensors(folder, shards) : ggufs[0] && inspectGguf(join(folder, ggufs[0]));
+  if (weights === undefined || weights === "") throw nothing(folder, "neither .safetensors nor .gguf");
+  const found = { ...(await weights), path: folder };
+  return model === undefined ? found : { ...found, model: { ...model, parameters: countParts(found.tensors, model) } };
+}
+
+/** The shards that the index names, else model.safetensors, else all that lie there. */
+async function shardNames(folder: string, names: readonly string[]): Promise<string[]> {
+  const index = "model.safetensors.index.json";
+  if (names.includes(index)) {
+    const { weight_map: map } = (await readJsonFile(join(folder, index))) as { weight_map?: Record<string, unknown> };
+    const listed = [...new Set(Object.values(map ?? {}))].filter((name) => names.includes(String(name)));
+    return listed.map((name) => join(folder, String(name)));
+  }
+  if (names.includes("model.safetensors")) return [join(folder, "model.safetensors")];
+  return names.filter((name) => name.endsWith(".safetensors")).map((name) => join(folder, name));
+}
+
+async function inspectSafetensors(path: string, files: readonly string[]): Promise<Inspection> {
+  const [tensors, metadata]: [TensorFacts[], Record<string, string>] = [[], {}];
+  let bytes = 0;
+  for (const file of files) {
+    const source = await openFile(file);
+    try {
+      const { tensors: infos, metadata: texts } = await readSafetensors(source);
+      for (const [name, { dtype, shape, byteLength }] of infos) tensors.push({ name, dtype, shape, bytes: byteLength });
+      Object.assign(metadata, Object.fromEntries(texts));
+      bytes += source.size;
+    } finally {
+      await source.close();
+    }
+  }
+  return { path, format: "safetensors", files, bytes, parameters: parametersOf(tensors), metadata, tensors };
+}
+
+async function inspectGguf(path: string): Promise<Inspection> {
+  const source = await openFile(path);
+  try {
+    const file = await readGguf(source);
+    const tensors = [...file.tensors].map(([name, { type, shape, byteLength }]) => {
+      return { name, dtype: type, shape, bytes: byteLength };
+    });
+    const [bytes, parameters, metadata] = [source.size, parametersOf(tensors), ggufMetadata(file)];
+    return { path, format: "gguf", files: [path], bytes, parameters, metadata, tensors };
+  } finally {
+    await source.close();
+  }
+}
+
+function ggufMetadata({ version, metadata }: GgufFile): Record<string, string> {
+  const shown = [...metadata.values].map(([key, value]) => [
+    key,
+    typeof value === "object" ? `a list of ${value.length}` : String(value),
+  ]);
+  return { "GGUF version": String(version), ...(Object.fromEntries(shown) as Record<string, string>) };
+}
+
+async function readModelFacts(path: string): Promise<ModelFacts> {
+  const json = (await readJsonFile(path)) as { model_type?: unknown; vision_config?: unknown };
+  if (json.model_type === "llava") {
+    const { vision, language, projector, features, template } = parseLlavaConfig(json, path);
+    const picture_tokens = tokensPerPicture({ vision, projector, features });
+    const parts = { vision: withoutRaw(vision), projector, features, picture_tokens, language: withoutRaw(language) };
+    return template === undefined ? parts : { ...parts, template };
+  }
+  const isVision = json.vision_config !== undefined || /vit|vision/.test(String(json.model_type));
+  if (isVision) return { vision: withoutRaw(parseVisionConfig(json, path)) };
+  return { language: withoutRaw(parseLanguageConfig(json, path)) };
+}
+
+function countParts(tensors: readonly TensorFacts[], model: ModelFacts): Record<Part, number> {
+  const counts = { vision: 0, projector: 0, language: 0 };
+  for (const tensor of tensors) counts[partOf(tensor.name, model)] += parametersOf([tensor]);
+  return counts;
+}
+
+function partOf(name: string, model: ModelFacts): Part {
+  if (model.language === undefined || /^(model\.)?vision_tower\./.test(name)) return "vision";
+  return /^(model\.)?multi_modal_projector\./.test(name) ? "projector" : "language";
+}
+
+/** Our reading of a config, without the file's own keys. */
+function withoutRaw<T extends { readonly raw: unknown }>(config: T): Omit<T, "raw"> {
+  const { raw, ...facts } = config;
+  return raw === undefined ? config : facts;
+}
+
+function parametersOf(tensors: readonly TensorFacts[]): number {
+  return tensors.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
+}
+
+function nothing(path: string, got: string): InputError {
+  const expected = "a .safetensors or .gguf file, or a folder with config.json and weights";
+  return new InputError("INSPECT_NOTHING", { expected, got, where: path });
+}
