@@ -1,0 +1,51 @@
+// The table of plain loops over engine memory, run in the engine's thread by `pass.call`.
+import type { Arrays, DType } from "../graph/tensor.ts";
+import type { EngineBuffer } from "./engine.ts";
+import type { KernelCall } from "./kernel-calls.ts";
+import { addAt, copyBlocks, gatherRows, scatterAddRows } from "./kernel-rows.ts";
+import { adamwConstants } from "./optimiser-loops.ts";
+import { loopsFor } from "./pool.ts";
+
+export type { KernelCall } from "./kernel-calls.ts";
+
+/** Finds the memory of a buffer. */
+export type ArrayOf = <D extends DType>(buffer: EngineBuffer<D>) => Arrays[D];
+type Kernel<K extends KernelCall["kernel"]> = (call: Extract<KernelCall, { kernel: K }>, arrayOf: ArrayOf) => void;
+
+const kernels: { readonly [K in KernelCall["kernel"]]: Kernel<K> } = {
+  adamw(call, arrayOf) {
+    const [p, g, m, v] = [arrayOf(call.parameter), arrayOf(call.gradient), arrayOf(call.m), arrayOf(call.v)];
+    loopsFor(p, g, m, v).adamw(p, g, m, v, adamwConstants(call));
+  },
+  sumSquares({ of, into }, arrayOf) {
+    let sum = 0;
+    for (const buffer of of) {
+      const x = arrayOf(buffer);
+      sum += loopsFor(x).sumSquares(x);
+    }
+    arrayOf(into)[0] = sum;
+  },
+  fill({ buffer, value }, arrayOf) {
+    const array = arrayOf(buffer);
+    if (array instanceof BigInt64Array) array.fill(BigInt(value));
+    else array.fill(value);
+  },
+  scale({ buffer, factor }, arrayOf) {
+    const x = arrayOf(buffer);
+    for (let i = 0; i < x.length; i++) x[i]! *= factor;
+  },
+  addInto({ into, from, factor = 1 }, arrayOf) {
+    const [sum, x] = [arrayOf(into), arrayOf(from)];
+    const f = Math.fround(factor);
+    for (let i = 0; i < sum.length; i++) sum[i]! += Math.fround(f * x[i]!);
+  },
+  gatherRows,
+  scatterAddRows,
+  addAt,
+  copyBlocks,
+};
+
+/** Runs one call; `call` must have passed `checkCall`. Throws `KERNEL_ROW` when an id names no row of its table. */
+export function runKernel(call: KernelCall, arrayOf: ArrayOf): void {
+  (kernels[call.kernel] as Kernel<typeof call.kernel>)(call as never, arrayOf);
+}

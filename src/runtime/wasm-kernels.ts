@@ -1,0 +1,139 @@
+// The optimiser's loops as WebAssembly SIMD, for tensors that lie in one pool's memory.
+import {
+  assemble,
+  defineFunction,
+  type Expression,
+  f32x4,
+  f64,
+  f64x2,
+  i32,
+  repeatWhile,
+  set,
+  type Statement,
+} from "./wasm-assembler.ts";
+import { type WasmMemory, type WasmModule, WebAssembly } from "./wasm-host.ts";
+import { type AdamWConstants, type OptimiserLoops, plainLoops } from "./optimiser-loops.ts";
+
+type Vector = Expression<"v128">;
+const { add, subtract, multiply, divide, sqrt, load, store, splat } = f32x4;
+
+/** One AdamW step over `end - p` bytes (a multiple of 16); the same operations in the same order as `plainLoops.adamw`. */
+const adamw = defineFunction(
+  "adamw",
+  {
+    p: "i32",
+    g: "i32",
+    m: "i32",
+    v: "i32",
+    end: "i32",
+    scale: "f32",
+    decay: "f32",
+    gain1: "f32",
+    beta2: "f32",
+    gain2: "f32",
+    epsilon: "f32",
+    stepSize: "f32",
+  },
+  ({ parameters: { p, g, m, v, end, ...scalars }, local }) => {
+    const name = (value: Vector): { readonly set: Statement; readonly value: Vector } => {
+      const variable = local("v128");
+      return { set: set(variable, value), value: variable };
+    };
+    const scale = name(splat(scalars.scale));
+    const decay = name(splat(scalars.decay));
+    const gain1 = name(splat(scalars.gain1));
+    const beta2 = name(splat(scalars.beta2));
+    const gain2 = name(splat(scalars.gain2));
+    const epsilon = name(splat(scalars.epsilon));
+    const stepSize = name(splat(scalars.stepSize));
+    const gradient = name(multiply(load(g), scale.value));
+    const oldM = name(load(m));
+    const newM = name(add(oldM.value, multiply(gain1.value, subtract(gradient.value, oldM.value))));
+    const squares = multiply(multiply(gain2.value, gradient.value), gradient.value);
+    const newV = name(add(multiply(load(v), beta2.value), squares));
+    const update = divide(multiply(stepSize.value, newM.value), add(sqrt(newV.value), epsilon.value));
+    const step = i32.constant(16);
+    return {
+      body: [
+        ...[scale, decay, gain1, beta2, gain2, epsilon, stepSize].map((constant) => constant.set),
+        repeatWhile(i32.less(p, end), [
+          ...[gradient, oldM, newM, newV].map((value) => value.set),
+          store(m, newM.value),
+          store(v, newV.value),
+          store(p, subtract(multiply(load(p), decay.value), update)),
+          ...[p, g, m, v].map((address) => set(address, i32.add(address, step))),
+        ]),
+      ],
+    };
+  },
+);
+
+/** Σ x² over the bytes x..end (a multiple of 32), in eight float64 lanes. */
+const sumSquares = defineFunction("sumSquares", { x: "i32", end: "i32" }, ({ parameters: { x, end }, local }) => {
+  const sums = [local("v128"), local("v128"), local("v128"), local("v128")] as const;
+  const lanes = local("v128");
+  const part = local("v128");
+  const accumulate = (sum: (typeof sums)[number], half: Vector): Statement[] => [
+    set(part, half),
+    set(sum, f64x2.add(sum, f64x2.multiply(part, part))),
+  ];
+  const total = local("v128");
+  return {
+    body: [
+      repeatWhile(i32.less(x, end), [
+        set(lanes, load(x)),
+        ...accumulate(sums[0], f64x2.promoteLow(lanes)),
+        ...accumulate(sums[1], f64x2.promoteHigh(lanes)),
+        set(lanes, load(x, 16)),
+        ...accumulate(sums[2], f64x2.promoteLow(lanes)),
+        ...accumulate(sums[3], f64x2.promoteHigh(lanes)),
+        set(x, i32.add(x, i32.constant(32))),
+      ]),
+      set(total, f64x2.add(f64x2.add(sums[0], sums[1]), f64x2.add(sums[2], sums[3]))),
+    ],
+    result: f64.add(f64x2.lane(total, 0), f64x2.lane(total, 1)),
+  };
+});
+
+type AdamWExport = (p: number, g: number, m: number, v: number, end: number, ...constants: number[]) => void;
+type SumSquaresExport = (x: number, end: number) => number;
+
+/** Elements per call: V8 swaps in its optimised code between calls, never inside one. */
+const chunk = 1 << 18;
+let compiled: WasmModule | undefined;
+
+/** The vector loops over one memory; arrays may start anywhere in it, and the last few elements go to the plain loops. */
+export function vectorLoops(memory: WasmMemory): OptimiserLoops {
+  compiled ??= new WebAssembly.Module(assemble([adamw, sumSquares]));
+  const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
+  const run = { adamw: exports["adamw"] as AdamWExport, sumSquares: exports["sumSquares"] as SumSquaresExport };
+  return {
+    adamw(p, g, m, v, constants) {
+      const values = argumentsOf(constants);
+      const vectors = p.length - (p.length % 4);
+      for (let i = 0; i < vectors; i += chunk) {
+        const [atP, atG, atM, atV] = [p, g, m, v].map((array) => array.byteOffset + 4 * i) as [
+          number,
+          number,
+          number,
+          number,
+        ];
+        run.adamw(atP, atG, atM, atV, p.byteOffset + 4 * Math.min(i + chunk, vectors), ...values);
+      }
+      plainLoops.adamw(p.subarray(vectors), g.subarray(vectors), m.subarray(vectors), v.subarray(vectors), constants);
+    },
+    sumSquares(x) {
+      const vectors = x.length - (x.length % 8);
+      let sum = 0;
+      for (let i = 0; i < vectors; i += chunk) {
+        sum += run.sumSquares(x.byteOffset + 4 * i, x.byteOffset + 4 * Math.min(i + chunk, vectors));
+      }
+      return sum + plainLoops.sumSquares(x.subarray(vectors));
+    },
+  };
+}
+
+function argumentsOf(constants: AdamWConstants): number[] {
+  const { scale, decay, gain1, beta2, gain2, epsilon, stepSize } = constants;
+  return [scale, decay, gain1, beta2, gain2, epsilon, stepSize];
+}
