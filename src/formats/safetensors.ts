@@ -155,14 +155,13 @@ function checkEntry(source: ByteSource, name: string, entry: unknown, dataStart:
   return [name, info];
 }
 
-function checkMetadata(source: ByteSource, metadata: unknown): Map<string, string> {
-  const entries = Object.entries(
-    metadata === undefined ? {} : isObject(metadata) ? metadata : { __metadata__: metadata },
-  );
-  for (const [key, value] of entries) {
-    if (typeof value !== "string") throw invalid(source, `text in __metadata__`, show(value), key);
-  }
-  return new Map(entries as [string, string][]);
+function checkMetadata(source: ByteSource, metadata: unknown = {}): Map<string, string> {
+  if (!isObject(metadata)) throw invalid(source, "an object as __metadata__", show(metadata));
+  const entries = Object.entries(metadata).map(([key, value]): [string, string] => {
+    if (typeof value !== "string") throw invalid(source, `text as __metadata__ ${show(key)}`, show(value));
+    return [key, value];
+  });
+  return new Map(entries);
 }
 
 function toFloat32(
