@@ -22,26 +22,28 @@ export function toRgb(data: Uint8Array, channels: Channels): Uint8Array {
   const step = samples[channels];
   const count = Math.floor(data.length / step);
   const rgb = new Uint8Array(count * 3);
-  for (let i = 0; i < count; i++) {
-    for (let c = 0; c < 3; c++) rgb[i * 3 + c] = colourAt(data, i * step, c, channels);
-  }
+  const convert = converters[channels];
+  for (let i = 0; i < count; i++) convert(data, i * step, rgb, i * 3);
   return rgb;
 }
 
-function colourAt(data: Uint8Array, at: number, c: number, channels: Exclude<Channels, "rgb">): number {
-  switch (channels) {
-    case "grey":
-      return data[at]!;
-    case "grey+alpha":
-      return overWhite(data[at]!, data[at + 1]!);
-    case "rgb+alpha":
-      return overWhite(data[at + c]!, data[at + 3]!);
-    case "cmyk": {
-      const light = 255 - data[at + 3]!;
-      return light - divide255(data[at + c]! * light);
-    }
-  }
-}
+type Convert = (data: Uint8Array, at: number, rgb: Uint8Array, to: number) => void;
+
+const converters: Readonly<Record<Exclude<Channels, "rgb">, Convert>> = {
+  grey: (data, at, rgb, to) => {
+    rgb[to] = rgb[to + 1] = rgb[to + 2] = data[at]!;
+  },
+  "grey+alpha": (data, at, rgb, to) => {
+    rgb[to] = rgb[to + 1] = rgb[to + 2] = overWhite(data[at]!, data[at + 1]!);
+  },
+  "rgb+alpha": (data, at, rgb, to) => {
+    for (let c = 0; c < 3; c++) rgb[to + c] = overWhite(data[at + c]!, data[at + 3]!);
+  },
+  cmyk: (data, at, rgb, to) => {
+    const light = 255 - data[at + 3]!;
+    for (let c = 0; c < 3; c++) rgb[to + c] = light - divide255(data[at + c]! * light);
+  },
+};
 
 function overWhite(value: number, alpha: number): number {
   return divide255(value * alpha + 255 * (255 - alpha));
