@@ -21,10 +21,7 @@ export function parseJson(text: string, where: string, options: JsonOptions = {}
 
 const NATURAL = /(?:0|[1-9][0-9]*)(?![.eE])/y;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
-// oxlint-disable-next-line no-control-regex -- JSON refuses them inside strings
-const PLAIN = /[^"\\\u0000-\u001f]*/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
-const SPACE = /[ \t\n\r]*/y;
 const WORDS: Readonly<Record<string, string>> = { t: "true", f: "false", n: "null" };
 
 /** One pass over the text, without recursion: validity, repeated keys, depth. */
@@ -47,10 +44,10 @@ class Scanner {
   scan(start: number): void {
     this.#at = start;
     do {
-      this.#match(SPACE);
+      this.#space();
       if (this.#value()) this.#afterValue();
     } while (this.#open.length > 0);
-    this.#match(SPACE);
+    this.#space();
     if (this.#at < this.#text.length) this.#fail("nothing after the value");
   }
 
@@ -71,7 +68,7 @@ class Scanner {
     if (this.#open.length >= this.#maxDepth)
       this.#refuse("JSON_TOO_DEEP", `at most ${this.#maxDepth} levels`, "more", this.#at);
     this.#at++;
-    this.#match(SPACE);
+    this.#space();
     if (this.#text[this.#at] === (bracket === "{" ? "}" : "]")) {
       this.#at++;
       return true;
@@ -84,7 +81,7 @@ class Scanner {
   /** passes closing brackets until a comma or the end of the outermost value */
   #afterValue(): void {
     for (let keys = this.#open.at(-1); keys !== undefined; keys = this.#open.at(-1)) {
-      this.#match(SPACE);
+      this.#space();
       const char = this.#text[this.#at];
       const end = keys === null ? "]" : "}";
       if (char !== "," && char !== end) this.#fail(`"," or "${end}"`);
@@ -98,7 +95,7 @@ class Scanner {
   }
 
   #key(): void {
-    this.#match(SPACE);
+    this.#space();
     const start = this.#at;
     if (this.#text[start] !== '"') this.#fail("a key in double quotes");
     this.#string();
@@ -108,19 +105,28 @@ class Scanner {
     if (keys?.has(key) === true)
       this.#refuse("JSON_DUPLICATE_KEY", "each key once", `${JSON.stringify(key)} again`, start);
     keys?.add(key);
-    this.#match(SPACE);
+    this.#space();
     if (this.#text[this.#at] !== ":") this.#fail('":"');
     this.#at++;
   }
 
   #string(): void {
     this.#at++;
-    do this.#match(PLAIN);
-    while (this.#match(ESCAPE));
-    const char = this.#text[this.#at];
-    if (char === "\\") this.#fail("an escape such as \\n or \\u00e9");
-    if (char !== '"') this.#fail('a closing "');
-    this.#at++;
+    for (;;) {
+      const char = this.#text.charCodeAt(this.#at);
+      if (char === 0x5c) {
+        if (!this.#match(ESCAPE)) this.#fail("an escape such as \\n or \\u00e9");
+        continue;
+      }
+      // a control character, or NaN behind the end
+      if (!(char >= 0x20)) this.#fail('a closing "');
+      this.#at++;
+      if (char === 0x22) return;
+    }
+  }
+
+  #space(): void {
+    for (let char = this.#text.charCodeAt(this.#at); isSpace(char); char = this.#text.charCodeAt(this.#at)) this.#at++;
   }
 
   /** passes what the sticky expression matches here */
@@ -163,4 +169,8 @@ function lineAndColumn(text: string, offset: number): string {
     lineStart = next + 1;
   }
   return `${line}:${offset - lineStart + 1}`;
+}
+
+function isSpace(char: number): boolean {
+  return char === 0x20 || char === 0x0a || char === 0x0d || char === 0x09;
 }
