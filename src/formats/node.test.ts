@@ -115,7 +115,7 @@ describe("writeFileAtomic", () => {
     });
     await writeFileAtomic(target(), "a");
     expect(seen).toEqual([
-      [true, [expect.stringMatching(/^model\.bin\.\d+-\d+\.tmp$/)]],
+      [true, [expect.stringMatching(/^model\.bin\.llava-\d+-\d+\.tmp$/)]],
       [false, ["model.bin"]],
     ]);
   });
@@ -162,13 +162,10 @@ describe("writeFileAtomic", () => {
 
   it("clears what killed writers left, and nothing else", async () => {
     const dead = 2 ** 22 + 1; // above Linux's largest process id
-    const kept = [
-      `model.bin.${process.pid}-9999.tmp`,
-      `other.bin.${dead}-0.tmp`,
-      "model.bin.tmp",
-      `model.bin.${dead}-0.tmp.txt`,
-    ];
-    for (const name of [...kept, `model.bin.${dead}-0.tmp`]) await writeFile(join(folder, name), "");
+    const alive = `model.bin.llava-${process.pid}-9999.tmp`;
+    const kept = [alive, `model.bin.${dead}-0.tmp`, "model.bin.tmp", `model.bin.llava-${dead}-0.tmp.txt`];
+    const abandoned = [`model.bin.llava-${dead}-0.tmp`, `other.bin.llava-${dead}-12.tmp`];
+    for (const name of [...kept, ...abandoned]) await writeFile(join(folder, name), "");
     await writeFileAtomic(target(), "new");
     expect((await names()).toSorted()).toEqual([...kept, "model.bin"].toSorted());
   });

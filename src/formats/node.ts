@@ -1,7 +1,7 @@
 // Files under Node: ranged reads, whole text and JSON with limits, and writes that are either complete or absent.
 import { isUtf8 } from "node:buffer";
 import { open, readdir, rename, rm, stat, statfs, type FileHandle } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { BugError, InputError, RunError } from "../errors.ts";
 import { checkRange, type ByteSource, type ByteStream } from "./byte-source.ts";
 import { parseJson, type JsonOptions } from "./json.ts";
@@ -107,6 +107,7 @@ export async function readJsonFile(path: string, options: ReadOptions & JsonOpti
 }
 
 let written = 0;
+const swept = new Set<string>();
 
 /**
  * Writes a whole file or none: beside the target, flushed to disk, renamed over it, folder flushed.
@@ -123,8 +124,8 @@ export async function writeFileAtomic(
   const size = bytes instanceof Uint8Array ? bytes.length : "size" in bytes ? bytes.size : undefined;
   const progress = { path, size, bytes: 0 };
   await refuseFullDisk(progress);
-  await removeAbandoned(path);
-  const unfinished = `${path}.${process.pid}-${written++}.tmp`;
+  await removeAbandoned(dirname(path));
+  const unfinished = `${path}.llava-${process.pid}-${written++}.tmp`;
   try {
     await writeThrough(unfinished, chunks, progress);
     if (size !== undefined && progress.bytes !== size) {
@@ -179,13 +180,13 @@ async function flushFolder(progress: Progress): Promise<void> {
   }
 }
 
-/** Removes what writers of the same file left that were killed. */
-async function removeAbandoned(path: string): Promise<void> {
-  const prefix = `${basename(path)}.`;
-  const names = await readdir(dirname(path)).catch(() => []);
-  for (const name of names) {
-    const pid = name.startsWith(prefix) ? /^(\d+)-\d+\.tmp$/.exec(name.slice(prefix.length))?.[1] : undefined;
-    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(dirname(path), name), { force: true });
+/** Removes what killed writers left in a folder; once for each folder, as listing a large one takes time. */
+async function removeAbandoned(folder: string): Promise<void> {
+  if (swept.has(folder)) return;
+  swept.add(folder);
+  for (const name of await readdir(folder).catch(() => [])) {
+    const pid = /\.llava-(\d+)-\d+\.tmp$/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(folder, name), { force: true });
   }
 }
 
