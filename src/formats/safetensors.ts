@@ -50,7 +50,8 @@ const MOST_HEADER_BYTES = 100_000_000;
 /**
  * Reads and checks a header; no tensor is read before it is asked for.
  * As strict as the reference: no gaps, no overlaps, spans equal shape × dtype, nothing behind the last tensor.
- * Stricter: the header starts with `{` as the README asks, keys occur once, no dtypes but those above. Throws `SAFETENSORS_INVALID` or a JSON code, naming file and tensor.
+ * Stricter: the header starts with `{` as the README asks, keys occur once, no dtypes but those above.
+ * Throws `SAFETENSORS_INVALID` or a code of `parseJson`, naming file and tensor.
  */
 export async function readSafetensors(source: ByteSource): Promise<SafetensorsFile> {
   const headerBytes = await headerLength(source);
