@@ -1,0 +1,83 @@
+// Scenes as a folder that anyone could have made: photos, captions.json and instances.json in COCO's format.
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { captionsOf } from "./captions.ts";
+import { pictureSide, sceneJpeg } from "./draw.ts";
+import { boxOf, makeScene, nouns } from "./scenes.ts";
+import type { Scene } from "./scenes.ts";
+
+/** What to draw: `count` scenes of one split, into `folder`. */
+export interface SceneFolderOptions {
+  readonly folder: string;
+  readonly split: string;
+  readonly count: number;
+  readonly seed: number;
+  /** told after each picture */
+  readonly onProgress?: (done: number, count: number) => void;
+}
+
+/**
+ * Draws scenes into `folder/photos/*.jpg` and writes `folder/captions.json` and `folder/instances.json`.
+ * The JSON files are written last, so a folder with both is complete.
+ */
+export async function writeSceneFolder(options: SceneFolderOptions): Promise<Scene[]> {
+  const { folder, split, count, seed } = options;
+  await mkdir(join(folder, "photos"), { recursive: true });
+  const scenes = Array.from({ length: count }, (_, index) => makeScene(seed, split, index));
+  for (const [index, scene] of scenes.entries()) {
+    await writeFile(join(folder, "photos", `${scene.id}.jpg`), await sceneJpeg(scene));
+    options.onProgress?.(index + 1, count);
+  }
+  await writeFile(join(folder, "captions.json"), `${JSON.stringify(cocoCaptions(scenes), null, 1)}\n`);
+  await writeFile(join(folder, "instances.json"), `${JSON.stringify(cocoInstances(scenes), null, 1)}\n`);
+  return scenes;
+}
+
+/** COCO's caption file: https://cocodataset.org/#format-data, section 5. */
+export function cocoCaptions(scenes: readonly Scene[]): object {
+  const annotations = scenes.flatMap((scene, image) =>
+    captionsOf(scene).map((caption) => ({ image_id: image + 1, caption })),
+  );
+  return {
+    images: cocoImages(scenes),
+    annotations: annotations.map((annotation, i) => ({ id: i + 1, ...annotation })),
+  };
+}
+
+/** COCO's object file (section 1): boxes are x, y, width, height in pixels of the drawn picture. */
+export function cocoInstances(scenes: readonly Scene[]): object {
+  const annotations = scenes.flatMap((scene, image) =>
+    scene.things.map((thing) => {
+      const [x1, y1, x2, y2] = boxOf(thing).map((value) => Math.round(value * pictureSide * 10) / 10) as [
+        number,
+        number,
+        number,
+        number,
+      ];
+      const width = Math.round((x2 - x1) * 10) / 10;
+      const height = Math.round((y2 - y1) * 10) / 10;
+      const bbox = [x1, y1, width, height];
+      return {
+        image_id: image + 1,
+        category_id: nouns.indexOf(thing.noun) + 1,
+        bbox,
+        area: Math.round(width * height),
+        iscrowd: 0,
+      };
+    }),
+  );
+  return {
+    images: cocoImages(scenes),
+    annotations: annotations.map((annotation, i) => ({ id: i + 1, ...annotation })),
+    categories: nouns.map((name, i) => ({ id: i + 1, name, supercategory: "thing" })),
+  };
+}
+
+function cocoImages(scenes: readonly Scene[]): object[] {
+  return scenes.map((scene, image) => ({
+    id: image + 1,
+    file_name: `${scene.id}.jpg`,
+    width: pictureSide,
+    height: pictureSide,
+  }));
+}

@@ -1,0 +1,101 @@
+// The quickstart's little world: scenes of a few coloured things on a background, all decided by a seed.
+import { random } from "../data/random.ts";
+import type { Random } from "../data/random.ts";
+
+/** What can stand in a scene; every plural takes a plain "s", so that captions stay simple. */
+export const nouns = [
+  "boat",
+  "house",
+  "tree",
+  "car",
+  "star",
+  "flower",
+  "balloon",
+  "umbrella",
+  "mushroom",
+  "cup",
+  "kite",
+  "cat",
+] as const;
+export type Noun = (typeof nouns)[number];
+
+export const colours = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "white"] as const;
+export type Colour = (typeof colours)[number];
+
+export const places = ["meadow", "beach", "field of snow", "desert", "lake", "night sky"] as const;
+export type Place = (typeof places)[number];
+
+/** One thing in a scene: its centre and size in fractions of the picture, and its tilt in degrees. */
+export interface Thing {
+  readonly noun: Noun;
+  readonly colour: Colour;
+  readonly x: number;
+  readonly y: number;
+  readonly size: number;
+  readonly tilt: number;
+}
+
+/** A picture before it is drawn. All things of one noun share one colour, so that "the red boats" names them. */
+export interface Scene {
+  readonly id: string;
+  readonly place: Place;
+  readonly things: readonly Thing[];
+  /** seeds the background's details */
+  readonly seed: number;
+}
+
+/** How many of one noun stand together: mostly one. */
+const counts = [1, 1, 1, 1, 2, 2, 3] as const;
+const mostThings = 5;
+const smallest = 0.21;
+const largest = 0.31;
+/** free space kept between two things, in fractions of the picture */
+const gap = 0.015;
+
+/**
+ * A scene of two or three kinds of things (at most five things) that do not touch. The same seed, split and index
+ * give the same scene; a split ("train", "held-out") has its own stream, so no two splits share scenes.
+ */
+export function makeScene(seed: number, split: string, index: number): Scene {
+  const stream = random("scene", seed, split, index);
+  const place = stream.pick(places);
+  const things: Thing[] = [];
+  for (const noun of stream.sample(nouns, 2 + stream.int(2))) {
+    const colour = stream.pick(colours);
+    const count = Math.min(stream.pick(counts), mostThings - things.length);
+    for (let i = 0; i < count; i++) {
+      const thing = placeThing(stream, noun, colour, things);
+      if (thing !== undefined) things.push(thing);
+    }
+  }
+  return { id: `${split}-${String(index).padStart(4, "0")}`, place, things, seed: stream.next() };
+}
+
+/** The box of a thing in fractions: x1, y1, x2, y2. */
+export function boxOf(thing: Thing): readonly [number, number, number, number] {
+  const half = thing.size / 2;
+  return [thing.x - half, thing.y - half, thing.x + half, thing.y + half];
+}
+
+/** A free spot for one more thing, or undefined when none was found in a fair number of tries. */
+function placeThing(stream: Random, noun: Noun, colour: Colour, others: readonly Thing[]): Thing | undefined {
+  for (let attempt = 0; attempt < 60; attempt++) {
+    const size = smallest + (largest - smallest) * stream.float();
+    const free = 1 - size - 2 * gap;
+    const thing: Thing = {
+      noun,
+      colour,
+      x: gap + size / 2 + free * stream.float(),
+      y: gap + size / 2 + free * stream.float(),
+      size,
+      tilt: Math.round((stream.float() - 0.5) * 16),
+    };
+    if (others.every((other) => apart(thing, other))) return thing;
+  }
+  return undefined;
+}
+
+function apart(a: Thing, b: Thing): boolean {
+  const reach = (a.size + b.size) / 2 + gap;
+  return Math.abs(a.x - b.x) >= reach || Math.abs(a.y - b.y) >= reach;
+}
