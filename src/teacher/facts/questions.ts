@@ -1,0 +1,112 @@
+// Evaluation questions by code: presence in POPE's format, counting and left/right for exact match.
+import { random } from "../../data/random.ts";
+import type { Sample } from "../../data/sample.ts";
+import { rereadable, type PictureSource } from "../source.ts";
+import type { FactContext } from "./kind.ts";
+import { defaultMixture, factKinds, type FactKindName } from "./kinds.ts";
+import { presenceQuestion } from "./kinds/presence.ts";
+import type { AbsentStrategy } from "./plan.ts";
+import { studyPicture, type Scene } from "./scene.ts";
+import type { Cooccurrence } from "./statistics.ts";
+import { readVocabulary, surveySource, type Mixture } from "./survey.ts";
+
+/** One line of a POPE question file. */
+export interface PresenceQuestion {
+  readonly question_id: number;
+  readonly image: string;
+  readonly text: string;
+  readonly label: "yes" | "no";
+}
+
+export interface PresenceQuestionOptions {
+  /** how the absent objects are chosen, as POPE: any, the most frequent, or those that most often occur with the present ones */
+  readonly strategy: AbsentStrategy;
+  /** an even number, half of each answer; a picture with fewer objects gets fewer. 6 unless told */
+  readonly perPicture?: number;
+  readonly seed?: number;
+  /** where frequencies are counted, e.g. the training pictures; the source itself unless told */
+  readonly statistics?: PictureSource;
+}
+
+const noMixture = Object.fromEntries(Object.keys(defaultMixture).map((kind) => [kind, 0])) as unknown as Mixture;
+
+/** Absent objects are drawn from this many best-ranked ones, so that one frequent name does not make up the test. */
+const ranked = 10;
+
+/**
+ * Yes/no questions after objects, as many yes as no for every picture (POPE: Li et al. 2023, arXiv 2305.10355, §4.1).
+ * Stricter than POPE: what captions mention, or what other objects imply, is never called absent. Pictures without
+ * boxes give no questions.
+ */
+export async function* presenceQuestions(
+  source: PictureSource,
+  { strategy, perPicture = 6, seed = 0, statistics }: PresenceQuestionOptions,
+): AsyncGenerator<PresenceQuestion> {
+  const read = await rereadable(source);
+  const vocabulary = await readVocabulary(statistics ?? read());
+  let id = 1;
+  for await (const picture of read()) {
+    const scene = studyPicture(picture, vocabulary.index);
+    if (!scene.boxed) continue;
+    const stream = random(seed, "pope", strategy, picture.id);
+    const half = Math.floor(perPicture / 2);
+    const absent = stream.sample(rank(scene, strategy, vocabulary.statistics, half), half);
+    const present = stream.sample([...scene.groups.keys()], absent.length);
+    for (const [i, name] of present.entries()) {
+      yield { question_id: id++, image: picture.image, text: presenceQuestion(name), label: "yes" };
+      yield { question_id: id++, image: picture.image, text: presenceQuestion(absent[i] as string), label: "no" };
+    }
+  }
+}
+
+/** Absent names that the strategy would take first; all of them for "random". */
+function rank(scene: Scene, strategy: AbsentStrategy, statistics: Cooccurrence, half: number): string[] {
+  const { names, counts, score } = statistics;
+  const absent = [...names.keys()].filter((id) => !scene.doubtful.has(names[id] as string));
+  if (strategy !== "random") {
+    const present = [...names.keys()].filter((id) => scene.groups.has(names[id] as string));
+    const value = (id: number): number => (strategy === "popular" ? (counts[id] as number) : score(id, present));
+    const values = new Map(absent.map((id) => [id, value(id)]));
+    absent.sort((a, b) => (values.get(b) as number) - (values.get(a) as number));
+    absent.splice(Math.max(ranked, half));
+  }
+  return absent.map((id) => names[id] as string);
+}
+
+export interface FactQuestionOptions {
+  readonly kind: Extract<FactKindName, "presence" | "count" | "left-right" | "place" | "colour">;
+  /** most questions of one picture; 2 unless told */
+  readonly perPicture?: number;
+  readonly seed?: number;
+}
+
+/**
+ * Questions of one kind in its fixed short-answer wording, one in each sample, for exact match. Answers are balanced
+ * as in teaching, so that a constant answer earns little: at most about a third for any count.
+ */
+export async function* factQuestions(source: PictureSource, options: FactQuestionOptions): AsyncGenerator<Sample> {
+  const { kind: name, perPicture = 2, seed = 0 } = options;
+  const kind = factKinds.find((each) => each.name === name) as (typeof factKinds)[number];
+  const read = await rereadable(source);
+  const survey = await surveySource(read, { mixture: { ...noMixture, [name]: perPicture }, smallest: 0, seed });
+  let place = 0;
+  for await (const picture of read()) {
+    const presence = survey.plans[place++] ?? { yes: [], no: [] };
+    const context: FactContext = { scene: studyPicture(picture, survey.index), presence };
+    const stream = random(seed, "exam", name, picture.id);
+    const asks = kind.examine(context, perPicture, survey.keep.get(name) ?? new Map(), stream);
+    for (const [i, { question, answer }] of asks.entries()) {
+      const id = `${picture.id}-${name}-${i + 1}`;
+      yield {
+        id,
+        images: [picture.image],
+        conversations: [
+          { from: "human", value: `<image>\n${question}` },
+          { from: "gpt", value: answer },
+        ],
+        extra: {},
+        where: id,
+      };
+    }
+  }
+}
