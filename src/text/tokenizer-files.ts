@@ -70,7 +70,10 @@ export function readTokenizerFiles(tokenizerJson: unknown, tokenizerConfig: unkn
     vocabSize,
     controls,
     textual: added.filter((token) => !controls.has(token.content)),
-    ...{ bos, eos, unk, pad },
+    bos,
+    eos,
+    unk,
+    pad,
     addsBos: bos !== undefined && readAddsBos(tokenizerJson, tokenizerConfig, bos.token),
   };
 }
