@@ -60,13 +60,15 @@ export function makeScene(seed: number, split: string, index: number): Scene {
   const stream = random("scene", seed, split, index);
   const place = stream.pick(places);
   const things: Thing[] = [];
-  for (const noun of stream.sample(nouns, 2 + stream.int(2))) {
-    const colour = stream.pick(colours);
-    const count = Math.min(stream.pick(counts), mostThings - things.length);
-    for (let i = 0; i < count; i++) {
-      const thing = placeThing(stream, noun, colour, things);
-      if (thing !== undefined) things.push(thing);
-    }
+  const add = (noun: Noun, colour: Colour): void => {
+    const thing = things.length < mostThings ? placeThing(stream, noun, colour, things) : undefined;
+    if (thing !== undefined) things.push(thing);
+  };
+  // one of each first: later copies can find the picture full, but two kinds always fit
+  const kinds = stream.sample(nouns, 2 + stream.int(2)).map((noun) => ({ noun, colour: stream.pick(colours) }));
+  for (const { noun, colour } of kinds) add(noun, colour);
+  for (const { noun, colour } of kinds) {
+    for (let copies = stream.pick(counts) - 1; copies > 0; copies--) add(noun, colour);
   }
   return { id: `${split}-${String(index).padStart(4, "0")}`, place, things, seed: stream.next() };
 }
