@@ -1,7 +1,30 @@
 // The VJP table: for every op, the gradients of its operands from the gradient of its output.
 import {
-  add, cast, divide, equal, exp, expand, gather, isOp, matMul, mean, multiply, negate, pad, reciprocal, reshape, scatterAdd,
-  slice, split, sqrt, subtract, sum, swapLast, transpose, where, zeros,
+  add,
+  cast,
+  divide,
+  equal,
+  exp,
+  expand,
+  gather,
+  isOp,
+  matMul,
+  mean,
+  multiply,
+  negate,
+  pad,
+  reciprocal,
+  reshape,
+  scatterAdd,
+  slice,
+  split,
+  sqrt,
+  subtract,
+  sum,
+  swapLast,
+  transpose,
+  where,
+  zeros,
 } from "../graph/build.ts";
 import { constant, type Value } from "../graph/graph.ts";
 import type { OpAttributes, OpName } from "../graph/ops.ts";
@@ -46,10 +69,20 @@ export const rules: { readonly [O in OpName]: Rule<O> | "none" } = {
   // dx = p ⊙ (dp − Σ p⊙dp)
   Softmax: ({ output: p }, g) => [multiply(p, subtract(g, sum(multiply(g, p), [last(p)])))],
   MatMul: ({ inputs: [a, b] }, g) => [matMul(g, swapLast(b!)), rightGradient(a!, b!, g)],
-  Transpose: ({ attributes: { permutation } }, g) => [transpose(g, permutation.map((_, i) => permutation.indexOf(i)))],
+  Transpose: ({ attributes: { permutation } }, g) => [
+    transpose(
+      g,
+      permutation.map((_, i) => permutation.indexOf(i)),
+    ),
+  ],
   Reshape: ({ inputs: [x] }, g) => [reshape(g, x!.shape)],
   Expand: (_, g) => [g],
-  Concat: ({ inputs, attributes: { axis } }, g) => split(g, axis, inputs.map((x) => x.shape[axis]!)),
+  Concat: ({ inputs, attributes: { axis } }, g) =>
+    split(
+      g,
+      axis,
+      inputs.map((x) => x.shape[axis]!),
+    ),
   Slice: ({ inputs: [x], attributes: { axis, start, end } }, g) => [pad(g, axis, start, x!.shape[axis]! - end)],
   Pad: ({ inputs: [x], attributes: { axis, before } }, g) => [slice(g, axis, before, before + x!.shape[axis]!)],
   ReduceSum: ({ inputs: [x] }, g) => [expand(g, x!.shape)],
@@ -105,11 +138,16 @@ function rightGradient(a: Value, b: Value, g: Value): Value {
 function spread(x: Value, indices: Value, axis: number, g: Value): Value {
   const n = x.shape[axis]!;
   const shape = x.shape.map((_, i) => (i === axis ? n : 1));
-  const range = constant(tensor("int32", shape, Int32Array.from({ length: n }, (_, i) => i)));
+  const range = constant(
+    tensor(
+      "int32",
+      shape,
+      Int32Array.from({ length: n }, (_, i) => i),
+    ),
+  );
   const picked = (i: number): Value => {
     const index = cast(slice(indices, axis, i, i + 1), "int32");
     return where(equal(range, index), slice(g, axis, i, i + 1), 0);
   };
   return Array.from({ length: indices.shape[axis]! }, (_, i) => picked(i)).reduce((total, part) => add(total, part));
 }
-

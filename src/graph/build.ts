@@ -1,5 +1,5 @@
 // The words of the graph language: one function per op, values in, value out.
-import { constant, type Value } from "./graph.ts";
+import { constant, type OpNode, type Value } from "./graph.ts";
 import { ops, type OpAttributes, type OpName } from "./ops.ts";
 import { type DType, floats, type Shape, sameShape, tensor } from "./tensor.ts";
 
@@ -38,9 +38,22 @@ export const softmax = (x: Value): Value => apply("Softmax", [x], {});
 /** Batched matrix product over the last two axes; leading axes broadcast. */
 export const matMul = (a: Value, b: Value): Value => apply("MatMul", [a, b], {});
 
-/** Reorders axes; the identity permutation is dropped. */
+/** Reorders axes; the identity is dropped and two in a row become one (or none), so that (Wᵀ)ᵀ costs nothing. */
 export function transpose(x: Value, permutation: readonly number[]): Value {
-  return permutation.every((axis, i) => axis === i) ? x : apply("Transpose", [x], { permutation });
+  if (permutation.every((axis, i) => axis === i)) return x;
+  if (isOp(x, "Transpose")) {
+    const { inputs, attributes } = x.node;
+    return transpose(
+      inputs[0]!,
+      permutation.map((axis) => attributes.permutation[axis]!),
+    );
+  }
+  return apply("Transpose", [x], { permutation });
+}
+
+/** Whether a value was made by the given op. */
+export function isOp<O extends OpName>(x: Value, op: O): x is Value & { readonly node: OpNode<O> } {
+  return x.node.kind === "op" && x.node.op === op;
 }
 
 /** Swaps the last two axes. */
@@ -59,7 +72,8 @@ export function expand(x: Value, shape: Shape): Value {
   return sameShape(x.shape, shape) ? x : apply("Expand", [x], { shape });
 }
 
-export const concat = (xs: readonly Value[], axis: number): Value => (xs.length === 1 ? xs[0]! : apply("Concat", xs, { axis }));
+export const concat = (xs: readonly Value[], axis: number): Value =>
+  xs.length === 1 ? xs[0]! : apply("Concat", xs, { axis });
 
 /** Elements `start..end` (exclusive) of one axis. */
 export function slice(x: Value, axis: number, start: number, end: number): Value {
@@ -78,7 +92,8 @@ export function split(x: Value, axis: number, lengths: readonly number[]): Value
 }
 
 /** Sums over `axes`, which stay with length 1. */
-export const sum = (x: Value, axes: readonly number[]): Value => (axes.length === 0 ? x : apply("ReduceSum", [x], { axes }));
+export const sum = (x: Value, axes: readonly number[]): Value =>
+  axes.length === 0 ? x : apply("ReduceSum", [x], { axes });
 /** Means over `axes`, which stay with length 1. */
 export const mean = (x: Value, axes: readonly number[]): Value => apply("ReduceMean", [x], { axes });
 /** Largest over `axes`, which stay with length 1. */
@@ -89,8 +104,10 @@ export const gather = (table: Value, indices: Value): Value => apply("Gather", [
 export const scatterAdd = (zeros: Value, indices: Value, updates: Value): Value =>
   apply("ScatterAdd", [zeros, indices, updates], { rows: zeros.shape[0]! });
 /** out[i][j] = x[i][indices[i][j]] along `axis`. */
-export const gatherElements = (x: Value, indices: Value, axis: number): Value => apply("GatherElements", [x, indices], { axis });
-export const where = (condition: Value, a: Operand, b: Operand): Value => apply("Where", [condition, value(a), value(b)], {});
+export const gatherElements = (x: Value, indices: Value, axis: number): Value =>
+  apply("GatherElements", [x, indices], { axis });
+export const where = (condition: Value, a: Operand, b: Operand): Value =>
+  apply("Where", [condition, value(a), value(b)], {});
 export const equal = (a: Value, b: Value): Value => apply("Equal", [a, b], {});
 export const greaterOrEqual = (a: Value, b: Value): Value => apply("GreaterOrEqual", [a, b], {});
 export const and = (a: Value, b: Value): Value => apply("And", [a, b], {});
@@ -98,6 +115,7 @@ export const cast = (x: Value, to: DType): Value => (x.dtype === to ? x : apply(
 /** x / sqrt(mean(x²) + ε) · weight over the last axis. */
 export const rmsNorm = (x: Value, weight: Value, epsilon: number): Value => apply("RmsNorm", [x, weight], { epsilon });
 /** (x − mean) / sqrt(var + ε) · weight + bias over the last axis. */
-export const layerNorm = (x: Value, weight: Value, bias: Value, epsilon: number): Value => apply("LayerNorm", [x, weight, bias], { epsilon });
+export const layerNorm = (x: Value, weight: Value, bias: Value, epsilon: number): Value =>
+  apply("LayerNorm", [x, weight, bias], { epsilon });
 /** A constant of zeros. */
 export const zeros = (dtype: DType, shape: Shape): Value => constant(tensor(dtype, shape));

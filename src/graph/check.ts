@@ -57,12 +57,20 @@ export function checkGraph(graph: Graph, backend: Backend): void {
     for (const { dtype } of node.inputs) {
       if (dtype === "bool" && node.op === "Where") continue;
       if (!legal[node.op][backend].includes(dtype)) {
-        throw new BugError("GRAPH_ILLEGAL", { expected: `${legal[node.op][backend].join(" or ")} on ${backend}`, got: dtype, where });
+        throw new BugError("GRAPH_ILLEGAL", {
+          expected: `${legal[node.op][backend].join(" or ")} on ${backend}`,
+          got: dtype,
+          where,
+        });
       }
     }
     const inferred = ops[node.op].infer(node.inputs, node.attributes as never);
     if (inferred.dtype !== value.dtype || !sameShape(inferred.shape, value.shape)) {
-      throw new BugError("GRAPH_ILLEGAL", { expected: `${inferred.dtype} ${showShape(inferred.shape)}`, got: `${value.dtype} ${showShape(value.shape)}`, where });
+      throw new BugError("GRAPH_ILLEGAL", {
+        expected: `${inferred.dtype} ${showShape(inferred.shape)}`,
+        got: `${value.dtype} ${showShape(value.shape)}`,
+        where,
+      });
     }
   });
 }

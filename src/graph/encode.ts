@@ -81,8 +81,10 @@ function writeNode(writer: ProtoWriter, form: OnnxForm, inputs: readonly string[
       if (typeof x === "number") node.message(5, (w) => w.string(1, name).varint(3, x).varint(20, 2));
       else node.message(5, (w) => (x.forEach((n) => w.varint(8, n)), w.string(1, name).varint(20, 7)));
     }
-    for (const [name, x] of Object.entries(form.floats ?? {})) node.message(5, (w) => w.string(1, name).float(2, x).varint(20, 1));
-    for (const [name, x] of Object.entries(form.strings ?? {})) node.message(5, (w) => w.string(1, name).string(4, x).varint(20, 3));
+    for (const [name, x] of Object.entries(form.floats ?? {}))
+      node.message(5, (w) => w.string(1, name).float(2, x).varint(20, 1));
+    for (const [name, x] of Object.entries(form.strings ?? {}))
+      node.message(5, (w) => w.string(1, name).string(4, x).varint(20, 3));
     if (form.domain !== undefined) node.string(7, form.domain);
   });
 }
@@ -90,7 +92,9 @@ function writeNode(writer: ProtoWriter, form: OnnxForm, inputs: readonly string[
 function writeTensor(writer: ProtoWriter, name: string, { dtype, shape, data }: Tensor): void {
   writer.message(5, (w) => {
     for (const n of shape) w.varint(1, n);
-    w.varint(2, onnxTypes[dtype]).string(8, name).bytes(9, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    w.varint(2, onnxTypes[dtype])
+      .string(8, name)
+      .bytes(9, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   });
 }
 
@@ -108,6 +112,8 @@ function writeTensorType(writer: ProtoWriter, { dtype, shape }: ValueType): void
 
 function writeSequenceInfo(writer: ProtoWriter): void {
   writer.string(1, sequenceOutput).message(2, (type) => {
-    type.message(4, (sequence) => sequence.message(1, (element) => writeTensorType(element, { dtype: "float32", shape: [1] })));
+    type.message(4, (sequence) =>
+      sequence.message(1, (element) => writeTensorType(element, { dtype: "float32", shape: [1] })),
+    );
   });
 }

@@ -37,6 +37,11 @@ export interface Graph {
   readonly inputs: readonly NamedType[];
   readonly outputs: readonly (NamedType & { readonly value: Value })[];
   readonly values: readonly Value[];
+  /**
+   * output → input that may share its memory. Sound only where one op reads the input and writes the output
+   * element by element (or as the C of a Gemm), and nothing reads the input after it.
+   */
+  readonly inPlace?: Readonly<Record<string, string>>;
 }
 
 /** A named input; `shape` is static. */
@@ -91,14 +96,23 @@ export function graph(name: string, outputs: Readonly<Record<string, Value>>): G
   for (const { node, dtype, shape } of values) {
     if (node.kind !== "input") continue;
     if (inputs.has(node.name)) {
-      throw new BugError("GRAPH_INPUT_TWICE", { expected: "one input node per name", got: `two named ${node.name}`, where: name });
+      throw new BugError("GRAPH_INPUT_TWICE", {
+        expected: "one input node per name",
+        got: `two named ${node.name}`,
+        where: name,
+      });
     }
     inputs.set(node.name, { name: node.name, dtype, shape });
   }
   return {
     name,
     inputs: [...inputs.values()],
-    outputs: Object.entries(outputs).map(([key, value]) => ({ name: key, dtype: value.dtype, shape: value.shape, value })),
+    outputs: Object.entries(outputs).map(([key, value]) => ({
+      name: key,
+      dtype: value.dtype,
+      shape: value.shape,
+      value,
+    })),
     values,
   };
 }
@@ -107,7 +121,11 @@ export function graph(name: string, outputs: Readonly<Record<string, Value>>): G
  * The part of a graph that computes `outputs` when the values in `cuts` are given as inputs of those names.
  * Recomputation falls out of it: what is not cut is computed again from what is.
  */
-export function extract(name: string, outputs: Readonly<Record<string, Value>>, cuts: ReadonlyMap<Value, string>): Graph {
+export function extract(
+  name: string,
+  outputs: Readonly<Record<string, Value>>,
+  cuts: ReadonlyMap<Value, string>,
+): Graph {
   const copies = new Map<Value, Value>();
   for (const [value, key] of cuts) copies.set(value, input(key, value.dtype, value.shape));
   const reached = topologicalUntil(Object.values(outputs), cuts);
@@ -115,7 +133,10 @@ export function extract(name: string, outputs: Readonly<Record<string, Value>>, 
     if (copies.has(value)) continue;
     const { node } = value;
     const copied = node.kind === "op" && node.inputs.some((operand) => copies.get(operand) !== operand);
-    copies.set(value, copied ? { ...value, node: { ...node, inputs: node.inputs.map((operand) => copies.get(operand)!) } } : value);
+    copies.set(
+      value,
+      copied ? { ...value, node: { ...node, inputs: node.inputs.map((operand) => copies.get(operand)!) } } : value,
+    );
   }
   return graph(name, Object.fromEntries(Object.entries(outputs).map(([key, value]) => [key, copies.get(value)!])));
 }

@@ -113,7 +113,8 @@ function reduction(type: "ReduceSum" | "ReduceMean" | "ReduceMax"): OpSpec<Axes>
     onnx: ({ axes }) => ({ type, ints: { keepdims: 1 }, constants: [axes] }),
     infer: (inputs, { axes }) => {
       const { dtype, shape } = operand(inputs, 0, type);
-      if (axes.some((axis) => axis < 0 || axis >= shape.length)) illegal(type, `axes of ${showShape(shape)}`, axes.join(", "));
+      if (axes.some((axis) => axis < 0 || axis >= shape.length))
+        illegal(type, `axes of ${showShape(shape)}`, axes.join(", "));
       return { dtype, shape: shape.map((n, i) => (axes.includes(i) ? 1 : n)) };
     },
   };
@@ -125,10 +126,16 @@ function matMulShape(inputs: readonly ValueType[]): ValueType {
   if (a.shape.length < 2 || b.shape.length < 2 || k !== k2 || a.dtype !== b.dtype) {
     illegal("MatMul", "[…, M, K] × […, K, N] of one dtype", `${showShape(a.shape)} × ${showShape(b.shape)}`);
   }
-  return { dtype: a.dtype, shape: [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2), "MatMul"), a.shape.at(-2)!, b.shape.at(-1)!] };
+  return {
+    dtype: a.dtype,
+    shape: [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2), "MatMul"), a.shape.at(-2)!, b.shape.at(-1)!],
+  };
 }
 
-function normalization(type: "SimplifiedLayerNormalization" | "LayerNormalization", parameters: number): OpSpec<{ readonly epsilon: number }> {
+function normalization(
+  type: "SimplifiedLayerNormalization" | "LayerNormalization",
+  parameters: number,
+): OpSpec<{ readonly epsilon: number }> {
   return {
     // SimplifiedLayerNormalization is registered in the default domain of ONNX Runtime
     onnx: ({ epsilon }) => ({ type, ints: { axis: -1 }, floats: { epsilon } }),
@@ -136,7 +143,8 @@ function normalization(type: "SimplifiedLayerNormalization" | "LayerNormalizatio
       const x = operand(inputs, 0, type);
       for (let i = 1; i <= parameters; i++) {
         const p = operand(inputs, i, type);
-        if (p.shape.length !== 1 || p.shape[0] !== x.shape.at(-1)) illegal(type, `a parameter [${x.shape.at(-1)}]`, showShape(p.shape));
+        if (p.shape.length !== 1 || p.shape[0] !== x.shape.at(-1))
+          illegal(type, `a parameter [${x.shape.at(-1)}]`, showShape(p.shape));
       }
       return { dtype: x.dtype, shape: x.shape };
     },
@@ -173,7 +181,10 @@ export const ops: { readonly [O in OpName]: OpSpec<OpAttributes[O]> } = {
     onnx: ({ permutation }) => ({ type: "Transpose", ints: { perm: permutation } }),
     infer: (inputs, { permutation }) => {
       const { dtype, shape } = operand(inputs, 0, "Transpose");
-      if ([...permutation].toSorted((a, b) => a - b).some((axis, i) => axis !== i) || permutation.length !== shape.length) {
+      if (
+        [...permutation].toSorted((a, b) => a - b).some((axis, i) => axis !== i) ||
+        permutation.length !== shape.length
+      ) {
         illegal("Transpose", `a permutation of ${shape.length} axes`, permutation.join(", "));
       }
       return { dtype, shape: permutation.map((axis) => shape[axis]!) };
@@ -203,21 +214,31 @@ export const ops: { readonly [O in OpName]: OpSpec<OpAttributes[O]> } = {
           illegal("Concat", `shapes equal but for axis ${axis}`, inputs.map((x) => showShape(x.shape)).join(" "));
         }
       }
-      return { dtype: first.dtype, shape: alongAxis(first.shape, axis, inputs.reduce((sum, x) => sum + x.shape[axis]!, 0)) };
+      return {
+        dtype: first.dtype,
+        shape: alongAxis(
+          first.shape,
+          axis,
+          inputs.reduce((sum, x) => sum + x.shape[axis]!, 0),
+        ),
+      };
     },
   },
   Slice: {
     onnx: ({ axis, start, end }) => ({ type: "Slice", constants: [[start], [end], [axis]] }),
     infer: (inputs, { axis, start, end }) => {
       const { dtype, shape } = operand(inputs, 0, "Slice");
-      if (!(0 <= start && start < end && end <= shape[axis]!)) illegal("Slice", `a range of axis ${axis} of ${showShape(shape)}`, `${start}..${end}`);
+      if (!(0 <= start && start < end && end <= shape[axis]!))
+        illegal("Slice", `a range of axis ${axis} of ${showShape(shape)}`, `${start}..${end}`);
       return { dtype, shape: alongAxis(shape, axis, end - start) };
     },
   },
   Pad: {
     onnx: ({ axis, before, after }, { shape }) => ({
       type: "Pad",
-      constants: [[...shape.map((_, i) => (i === axis ? before : 0)), ...shape.map((_, i) => (i === axis ? after : 0))]],
+      constants: [
+        [...shape.map((_, i) => (i === axis ? before : 0)), ...shape.map((_, i) => (i === axis ? after : 0))],
+      ],
     }),
     infer: (inputs, { axis, before, after }) => {
       const { dtype, shape } = operand(inputs, 0, "Pad");
@@ -243,13 +264,17 @@ export const ops: { readonly [O in OpName]: OpSpec<OpAttributes[O]> } = {
   },
   GatherElements: {
     onnx: ({ axis }) => ({ type: "GatherElements", ints: { axis } }),
-    infer: (inputs) => ({ dtype: operand(inputs, 0, "GatherElements").dtype, shape: operand(inputs, 1, "GatherElements").shape }),
+    infer: (inputs) => ({
+      dtype: operand(inputs, 0, "GatherElements").dtype,
+      shape: operand(inputs, 1, "GatherElements").shape,
+    }),
   },
   Where: {
     onnx: () => ({ type: "Where" }),
     infer: (inputs) => {
       const [condition, a, b] = [operand(inputs, 0, "Where"), operand(inputs, 1, "Where"), operand(inputs, 2, "Where")];
-      if (condition.dtype !== "bool" || a.dtype !== b.dtype) illegal("Where", "a bool condition and equal dtypes", `${condition.dtype}, ${a.dtype}, ${b.dtype}`);
+      if (condition.dtype !== "bool" || a.dtype !== b.dtype)
+        illegal("Where", "a bool condition and equal dtypes", `${condition.dtype}, ${a.dtype}, ${b.dtype}`);
       return { dtype: a.dtype, shape: broadcast(condition.shape, broadcast(a.shape, b.shape, "Where"), "Where") };
     },
   },
@@ -261,5 +286,11 @@ export const ops: { readonly [O in OpName]: OpSpec<OpAttributes[O]> } = {
 
 /** ONNX TensorProto.DataType numbers (onnx.proto). */
 export const onnxTypes: Readonly<Record<DType, number>> = {
-  float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10,
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
 };

@@ -23,12 +23,23 @@ export interface Tensor<D extends DType = DType> {
 }
 
 export const bytesPerElement: Readonly<Record<DType, number>> = {
-  float32: 4, float16: 2, int32: 4, int64: 8, uint8: 1, int8: 1, bool: 1,
+  float32: 4,
+  float16: 2,
+  int32: 4,
+  int64: 8,
+  uint8: 1,
+  int8: 1,
+  bool: 1,
 };
 
 const constructors = {
-  float32: Float32Array, float16: Uint16Array, int32: Int32Array, int64: BigInt64Array,
-  uint8: Uint8Array, int8: Int8Array, bool: Uint8Array,
+  float32: Float32Array,
+  float16: Uint16Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+  uint8: Uint8Array,
+  int8: Int8Array,
+  bool: Uint8Array,
 } as const;
 
 /** Number of elements of a shape; 1 for a scalar. */
@@ -37,7 +48,12 @@ export function sizeOf(shape: Shape): number {
 }
 
 /** A typed array of `dtype` over `buffer` (or fresh zeros when only a length is given). */
-export function arrayOf<D extends DType>(dtype: D, source: number | ArrayBufferLike, offset = 0, length?: number): Arrays[D] {
+export function arrayOf<D extends DType>(
+  dtype: D,
+  source: number | ArrayBufferLike,
+  offset = 0,
+  length?: number,
+): Arrays[D] {
   const Constructor = constructors[dtype];
   if (typeof source === "number") return new Constructor(source) as Arrays[D];
   return new Constructor(source as ArrayBuffer, offset, length) as Arrays[D];
@@ -48,7 +64,10 @@ export function tensor<D extends DType>(dtype: D, shape: Shape, data?: Arrays[D]
   const size = sizeOf(shape);
   const values = data ?? arrayOf(dtype, size);
   if (values.length !== size) {
-    throw new BugError("TENSOR_SIZE", { expected: `${size} elements for shape [${shape.join(", ")}]`, got: String(values.length) });
+    throw new BugError("TENSOR_SIZE", {
+      expected: `${size} elements for shape [${shape.join(", ")}]`,
+      got: String(values.length),
+    });
   }
   return { dtype, shape, data: values };
 }

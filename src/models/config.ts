@@ -80,7 +80,9 @@ const languageSchema = z.looseObject({
   max_position_embeddings: count.default(2048),
   rms_norm_eps: z.number().positive().default(1e-6),
   rope_theta: z.number().positive().optional(),
-  rope_parameters: z.looseObject({ rope_theta: z.number().positive().optional(), rope_type: z.string().optional() }).nullish(),
+  rope_parameters: z
+    .looseObject({ rope_theta: z.number().positive().optional(), rope_type: z.string().optional() })
+    .nullish(),
   rope_scaling: z.looseObject({ rope_type: z.string().optional(), type: z.string().optional() }).nullish(),
   tie_word_embeddings: z.boolean().optional(),
   attention_bias: z.boolean().default(false),
@@ -94,10 +96,19 @@ export function parseLanguageConfig(json: unknown, where: string, fallbackTied =
   const c = checked(languageSchema, json, where);
   const scaling = c.rope_scaling?.rope_type ?? c.rope_scaling?.type ?? c.rope_parameters?.rope_type ?? "default";
   if (scaling !== "default") {
-    throw new InputError("MODEL_ROPE", { expected: 'rope_type "default"', got: `"${scaling}"`, where, fix: "choose a model without scaled rotary positions" });
+    throw new InputError("MODEL_ROPE", {
+      expected: 'rope_type "default"',
+      got: `"${scaling}"`,
+      where,
+      fix: "choose a model without scaled rotary positions",
+    });
   }
   if (c.hidden_size % c.num_attention_heads !== 0 && c.head_dim == null) {
-    throw new InputError("MODEL_CONFIG", { expected: "hidden_size divisible by num_attention_heads", got: `${c.hidden_size} / ${c.num_attention_heads}`, where });
+    throw new InputError("MODEL_CONFIG", {
+      expected: "hidden_size divisible by num_attention_heads",
+      got: `${c.hidden_size} / ${c.num_attention_heads}`,
+      where,
+    });
   }
   const windowed = c.model_type === "mistral" || c.use_sliding_window === true;
   return {
@@ -208,7 +219,11 @@ export function parseLlavaConfig(json: unknown, where: string): LlavaConfig {
 }
 
 /** Picture tokens that one picture becomes in the language model. */
-export function tokensPerPicture({ vision, projector, features }: Pick<LlavaConfig, "vision" | "projector" | "features">): number {
+export function tokensPerPicture({
+  vision,
+  projector,
+  features,
+}: Pick<LlavaConfig, "vision" | "projector" | "features">): number {
   const side = vision.imageSize / vision.patchSize / projector.pixelShuffle;
   const classToken = features.select === "full" && vision.family !== "siglip" ? 1 : 0;
   return side * side + classToken;
@@ -218,5 +233,9 @@ function checked<S extends z.ZodType>(schema: S, json: unknown, where: string): 
   const result = schema.safeParse(json);
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;
-  throw new InputError("MODEL_CONFIG", { expected: issue.message, got: `at ${issue.path.join(".") || "the top"}`, where });
+  throw new InputError("MODEL_CONFIG", {
+    expected: issue.message,
+    got: `at ${issue.path.join(".") || "the top"}`,
+    where,
+  });
 }

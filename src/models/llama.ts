@@ -20,7 +20,9 @@ export function layerShapes(c: LanguageConfig): Readonly<Record<string, Shape>> 
     "self_attn.q_proj.weight": [q, c.hiddenSize],
     "self_attn.k_proj.weight": [kv, c.hiddenSize],
     "self_attn.v_proj.weight": [kv, c.hiddenSize],
-    ...(c.queryKeyValueBias ? { "self_attn.q_proj.bias": [q], "self_attn.k_proj.bias": [kv], "self_attn.v_proj.bias": [kv] } : {}),
+    ...(c.queryKeyValueBias
+      ? { "self_attn.q_proj.bias": [q], "self_attn.k_proj.bias": [kv], "self_attn.v_proj.bias": [kv] }
+      : {}),
     "self_attn.o_proj.weight": [c.hiddenSize, q],
     "post_attention_layernorm.weight": [c.hiddenSize],
     "mlp.gate_proj.weight": [c.intermediateSize, c.hiddenSize],
@@ -72,14 +74,17 @@ export interface LayerValues {
 export function decoderLayer(x_NE: Value, w: Weights, c: LanguageConfig, context: LayerContext): LayerValues {
   const { batch, rotation, mask } = context;
   const groups = c.heads / c.keyValueHeads;
-  const bias = (name: string): Value | undefined => (c.queryKeyValueBias ? w(`self_attn.${name}_proj.bias`) : undefined);
+  const bias = (name: string): Value | undefined =>
+    c.queryKeyValueBias ? w(`self_attn.${name}_proj.bias`) : undefined;
   const project = (name: string, x: Value): Value => linear(x, w(`self_attn.${name}_proj.weight`), bias(name));
 
   const normed_NE = rmsNorm(x_NE, w("input_layernorm.weight"), c.rmsNormEpsilon);
   const q_BKGTD = rotate(splitHeads(project("q", normed_NE), batch, c.keyValueHeads, groups), rotation);
   const k_BKTD = withoutGroups(rotate(splitHeads(project("k", normed_NE), batch, c.keyValueHeads, 1), rotation));
   const v_BKTD = withoutGroups(splitHeads(project("v", normed_NE), batch, c.keyValueHeads, 1));
-  const attended_NQ = mergeHeads(attention(q_BKGTD, [...(context.past ?? []), { k_BKSD: k_BKTD, v_BKSD: v_BKTD, mask }]));
+  const attended_NQ = mergeHeads(
+    attention(q_BKGTD, [...(context.past ?? []), { k_BKSD: k_BKTD, v_BKSD: v_BKTD, mask }]),
+  );
   const residual_NE = add(x_NE, linear(attended_NQ, w("self_attn.o_proj.weight")));
 
   const normed2_NE = rmsNorm(residual_NE, w("post_attention_layernorm.weight"), c.rmsNormEpsilon);

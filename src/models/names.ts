@@ -54,7 +54,11 @@ const visionNames: Readonly<Record<VisionConfig["family"], VisionNames>> = {
 };
 
 /** The prefix under which a stand-alone tower's file, and a llava checkpoint's `vision_tower.`, hold the names. */
-export const visionPrefix: Readonly<Record<VisionConfig["family"], string>> = { clip: "vision_model.", siglip: "vision_model.", vit: "vit." };
+export const visionPrefix: Readonly<Record<VisionConfig["family"], string>> = {
+  clip: "vision_model.",
+  siglip: "vision_model.",
+  vit: "vit.",
+};
 
 /** The file's name of one of our vision weights, without prefix: `layers.3.q.weight` → `encoder.layers.3.self_attn.q_proj.weight`. */
 export function visionFileName(family: VisionConfig["family"], name: string): string {
@@ -86,5 +90,9 @@ const ggufLayerNames: Readonly<Record<string, string>> = {
 export function ggufName(name: string): string {
   const inside = /^model\.layers\.(\d+)\.(.+)$/.exec(name);
   if (inside) return `blk.${inside[1]!}.${ggufLayerNames[inside[2]!]!}`;
-  return { "model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight" }[name]!;
+  return {
+    "model.embed_tokens.weight": "token_embd.weight",
+    "model.norm.weight": "output_norm.weight",
+    "lm_head.weight": "output.weight",
+  }[name]!;
 }

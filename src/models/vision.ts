@@ -25,7 +25,8 @@ export function visionShapes(c: VisionConfig): Map<string, Shape> {
   if (traits.patchBias) shapes.set("patch.bias", [e]);
   if (traits.classToken) shapes.set("class", [e]);
   shapes.set("position", [patches + (traits.classToken ? 1 : 0), e]);
-  const pair = (name: string, shape: Shape): void => void shapes.set(`${name}.weight`, shape).set(`${name}.bias`, [shape[0]!]);
+  const pair = (name: string, shape: Shape): void =>
+    void shapes.set(`${name}.weight`, shape).set(`${name}.bias`, [shape[0]!]);
   if (traits.preNorm) pair("pre_norm", [e]);
   for (let layer = 0; layer < c.layers; layer++) {
     for (const name of ["norm1", "norm2"]) pair(`layers.${layer}.${name}`, [e]);
@@ -59,7 +60,8 @@ function embeddings(pixels_B3HW: Value, w: Weights, c: VisionConfig): Value {
 
 function encoderLayer(x_BSE: Value, w: Weights, c: VisionConfig): Value {
   const [b, s, e] = x_BSE.shape as [number, number, number];
-  const norm = (x: Value, name: string): Value => layerNorm(x, w(`${name}.weight`), w(`${name}.bias`), c.layerNormEpsilon);
+  const norm = (x: Value, name: string): Value =>
+    layerNorm(x, w(`${name}.weight`), w(`${name}.bias`), c.layerNormEpsilon);
   const project = (x: Value, name: string): Value => linear(x, w(`${name}.weight`), w(`${name}.bias`));
 
   const normed = reshape(norm(x_BSE, "norm1"), [b * s, e]);

@@ -39,6 +39,11 @@ export function attention(q_BKGTD: Value, blocks: readonly KeyBlock[]): Value {
     return mask === undefined ? s_BKGTS : add(s_BKGTS, mask);
   });
   const p_BKGTS = softmax(concat(scores, 4));
-  const parts = split(p_BKGTS, 4, lengths).map((p, i) => matMul(reshape(p, [b, k, g * t, lengths[i]!]), blocks[i]!.v_BKSD));
-  return reshape(parts.reduce((total, part) => add(total, part)), [b, k, g, t, d]);
+  const parts = split(p_BKGTS, 4, lengths).map((p, i) =>
+    matMul(reshape(p, [b, k, g * t, lengths[i]!]), blocks[i]!.v_BKSD),
+  );
+  return reshape(
+    parts.reduce((total, part) => add(total, part)),
+    [b, k, g, t, d],
+  );
 }

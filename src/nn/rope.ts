@@ -20,7 +20,11 @@ export function rotate(x: Value, { cos, sin }: Rotation): Value {
  * cos and sin tables for positions: angle = position · base^(−2i/D), computed in float64 and rounded once.
  * @returns two arrays of [positions, headSize / 2]
  */
-export function rotationTables(positions: ArrayLike<number>, headSize: number, base: number): { cos: Float32Array; sin: Float32Array } {
+export function rotationTables(
+  positions: ArrayLike<number>,
+  headSize: number,
+  base: number,
+): { cos: Float32Array; sin: Float32Array } {
   const half = headSize / 2;
   // transformers rounds the inverse frequencies and the angles to float32 before cos and sin
   const frequencies = Float32Array.from({ length: half }, (_, i) => 1 / Math.fround(base ** ((2 * i) / headSize)));

@@ -1,0 +1,98 @@
+// The decoder's training programs: one forward and one backward graph that all layers share.
+// Shapes: B rows, T tokens a row, N = B·T, E hidden, K key/value heads, G groups, D head size.
+import { gradients } from "../autodiff/backward.ts";
+import { add, and, equal, greaterOrEqual, reshape, subtract, where } from "../graph/build.ts";
+import { constant, extract, type Graph, graph, input, type Value } from "../graph/graph.ts";
+import { tensor } from "../graph/tensor.ts";
+import type { LanguageConfig } from "../models/config.ts";
+import { decoderLayer, layerShapes } from "../models/llama.ts";
+
+/** The size of one micro-batch: B rows of T tokens. */
+export interface RowShape {
+  readonly rows: number;
+  readonly length: number;
+}
+
+/** What a layer's forward pass keeps for its backward pass: what large products made; the rest is computed again. */
+export const savedNames = ["q", "k", "v", "attended", "residual", "gate", "up"] as const;
+
+/** Added to the scores of keys that a query must not see; finite, so that a row that sees nothing stays finite. */
+const hidden = -1e30;
+
+/**
+ * The attention mask of packed rows: a token sees earlier tokens of its own document, itself included.
+ * documents, positions [B, T] int32 → mask [B, 1, 1, T, T] of 0 and a large negative number.
+ * @param slidingWindow a token sees at most so many positions back (mistral)
+ */
+export function maskGraph({ rows, length }: RowShape, slidingWindow?: number): Graph {
+  const documents = input("documents", "int32", [rows, length]);
+  const positions = input("positions", "int32", [rows, length]);
+  const query = (x: Value): Value => reshape(x, [rows, 1, 1, length, 1]);
+  const key = (x: Value): Value => reshape(x, [rows, 1, 1, 1, length]);
+  const causal = greaterOrEqual(query(positions), key(positions));
+  const same = and(equal(query(documents), key(documents)), causal);
+  const seen =
+    slidingWindow === undefined
+      ? same
+      : and(same, greaterOrEqual(key(positions), query(oldestSeen(positions, slidingWindow))));
+  return graph("row mask", { mask: where(seen, 0, hidden) });
+}
+
+function oldestSeen(positions: Value, slidingWindow: number): Value {
+  return subtract(positions, constant(tensor("int32", [], Int32Array.of(slidingWindow - 1))));
+}
+
+export interface LayerGraphs {
+  readonly forward: Graph;
+  /** gradients of the layer's input and of its weights */
+  readonly backward: Graph;
+  /** the same, adding to the weight gradients of earlier micro-batches (inputs `sum.NAME`) */
+  readonly accumulate: Graph;
+  /** gradient of the layer's input alone, for a frozen language model */
+  readonly through: Graph;
+}
+
+/**
+ * Graphs of one decoder layer. Forward: x, cos, sin, mask, weights → saved values and y.
+ * Backward: dy, x, saved values, cos, sin, mask, weights → dx and `grad.NAME`.
+ */
+export function layerGraphs(c: LanguageConfig, { rows, length }: RowShape): LayerGraphs {
+  const weights = new Map(Object.entries(layerShapes(c)).map(([name, shape]) => [name, input(name, "float32", shape)]));
+  const x = input("x", "float32", [rows * length, c.hiddenSize]);
+  const angles = (name: string): Value => input(name, "float32", [rows, 1, 1, length, c.headSize / 2]);
+  const layer = decoderLayer(x, (name) => weights.get(name)!, c, {
+    batch: rows,
+    rotation: { cos: angles("cos"), sin: angles("sin") },
+    mask: input("mask", "float32", [rows, 1, 1, length, length]),
+  });
+  const saved = {
+    q: layer.q_BKGTD,
+    k: layer.k_BKTD,
+    v: layer.v_BKTD,
+    attended: layer.attended_NQ,
+    residual: layer.residual_NE,
+    gate: layer.gate_NF,
+    up: layer.up_NF,
+  } satisfies Record<(typeof savedNames)[number], Value>;
+  const dy = input("dy", "float32", x.shape);
+  const [dx, ...parts] = gradients(new Map([[layer.output_NE, dy]]), [x, ...weights.values()]);
+  const byName = [...weights.keys()].map((name, i) => [name, parts[i]!] as const);
+  const cuts = new Map<Value, string>(Object.entries(saved).map(([name, value]) => [value, name]));
+  const summed = byName.map(([name, part]) => [`grad.${name}`, add(input(`sum.${name}`, "float32", part.shape), part)]);
+  return {
+    forward: graph("layer forward", { ...saved, y: layer.output_NE }),
+    backward: extract(
+      "layer backward",
+      { dx: dx!, ...Object.fromEntries(byName.map(([name, part]) => [`grad.${name}`, part])) },
+      cuts,
+    ),
+    accumulate: inPlace(extract("layer backward, accumulating", { dx: dx!, ...Object.fromEntries(summed) }, cuts)),
+    through: extract("layer backward, frozen", { dx: dx! }, cuts),
+  };
+}
+
+/** Sums are added to where they lie: `grad.NAME` may be the very buffer of `sum.NAME`. */
+export function inPlace(graph: Graph): Graph {
+  const sums = graph.inputs.filter(({ name }) => name.startsWith("sum."));
+  return { ...graph, inPlace: Object.fromEntries(sums.map(({ name }) => [name.replace("sum.", "grad."), name])) };
+}
