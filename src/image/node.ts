@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import sharp, { type Sharp } from "sharp";
-import { InputError } from "../errors.ts";
+import { InputError, LlavaError, RunError } from "../errors.ts";
 import {
   checkLimits,
   corruptError,
@@ -172,34 +172,40 @@ async function withFile<T>(
   limits: PictureLimits,
   use: (file: FileHandle, bytes: number) => Promise<T>,
 ): Promise<T> {
-  // without O_NONBLOCK, opening a named pipe would wait for a writer
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
-    throw missingError(path, error);
-  });
+  let file: FileHandle | undefined;
   try {
+    // without O_NONBLOCK, opening a named pipe would wait for a writer
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const stats = await file.stat();
-    if (!stats.isFile()) throw missingError(path, undefined);
+    if (!stats.isFile()) throw missingError(path, "a folder or device");
     checkLimits(undefined, stats.size, path, limits);
     return await use(file, stats.size);
+  } catch (error) {
+    throw error instanceof LlavaError ? error : fileError(path, error);
   } finally {
-    await file.close();
+    await file?.close();
   }
 }
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "no file there",
   ENOTDIR: "no file there",
+  ENAMETOOLONG: "a name that no file can have",
+  ERR_INVALID_ARG_VALUE: "a name that no file can have",
+  ELOOP: "a link that leads nowhere",
   EACCES: "a file that may not be read",
   EPERM: "a file that may not be read",
 };
 
-function missingError(path: string, cause: unknown): InputError {
-  const code = (cause as NodeJS.ErrnoException | undefined)?.code;
-  return new InputError("PICTURE_MISSING", {
-    expected: "a picture file",
-    got: cause === undefined ? "a folder or device" : (reasons[code ?? ""] ?? `a file that can't be opened (${code})`),
-    where: path,
-    fix: "check the path and the images folder",
-    cause,
-  });
+function fileError(path: string, cause: unknown): LlavaError {
+  const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
+  const reason = reasons[code];
+  if (reason !== undefined) return missingError(path, reason, cause);
+  const got = `the system's error ${code}`;
+  return new RunError("PICTURE_READ", { expected: "to read the picture", got, where: path, fix: "try again", cause });
+}
+
+function missingError(path: string, got: string, cause?: unknown): InputError {
+  const fix = "check the path and the images folder";
+  return new InputError("PICTURE_MISSING", { expected: "a picture file", got, where: path, fix, cause });
 }

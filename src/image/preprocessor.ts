@@ -77,19 +77,23 @@ const maxSide = 4096;
  * not name their class. Throws InputErrors `PREPROCESSOR_KIND` (another class) and `PREPROCESSOR_FIELD` (naming it).
  */
 export function parsePreprocessor(json: unknown, where: string, fallback?: PreprocessorFamily): Preprocessor {
-  const config = asObject(json, where);
-  if (config["image_processor"] !== undefined && config["image_processor"] !== null) {
-    return parsePreprocessor(config["image_processor"], `${where}: image_processor`, fallback);
-  }
+  const outer = asObject(json, where);
+  const inner = outer["image_processor"] ?? undefined;
+  if (inner === undefined) return readConfig(outer, where, fallback);
+  const whereInside = `${where}: image_processor`;
+  return readConfig(asObject(inner, whereInside), whereInside, fallback);
+}
+
+function readConfig(config: Json, where: string, fallback: PreprocessorFamily | undefined): Preprocessor {
   const family = familyOf(config, where, fallback);
   const base = defaults[family];
   const flag = (name: string, otherwise: boolean): boolean => boolean(config[name] ?? otherwise, `${where}: ${name}`);
-  const size = readSize(config["size"] ?? base.size, `${where}: size`);
-  const crop = readSize(config["crop_size"] ?? { height: 224, width: 224 }, `${where}: crop_size`);
+  const size = readSize(config["size"] ?? base.size, `${where}: size`, base.numberIsSquare);
+  const crop = readSize(config["crop_size"] ?? 224, `${where}: crop_size`, true);
   const preprocessor: Preprocessor = {
     family,
     padToSquare: family === "llava" && flag("do_pad", false),
-    resize: flag("do_resize", true) ? (typeof size === "number" && base.numberIsSquare ? squareOf(size) : size) : null,
+    resize: flag("do_resize", true) ? size : null,
     filter: readFilter(config["resample"] ?? base.resample, `${where}: resample`),
     crop: flag("do_center_crop", base.crop) ? (typeof crop === "number" ? squareOf(crop) : crop) : null,
     rescale: flag("do_rescale", true)
@@ -183,8 +187,8 @@ function sizeJson({ width, height }: Size): Json {
   return { height, width };
 }
 
-function readSize(value: unknown, where: string): Size | number {
-  if (typeof value === "number") return side(value, where);
+function readSize(value: unknown, where: string, numberIsSquare: boolean): Size | number {
+  if (typeof value === "number") return numberIsSquare ? squareOf(side(value, where)) : side(value, where);
   if (Array.isArray(value) && value.length === 2)
     return { height: side(value[0], where), width: side(value[1], where) };
   const size = asObject(value, where);
