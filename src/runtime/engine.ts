@@ -17,20 +17,33 @@ export interface Program {
   readonly name: string;
   readonly inputs: Readonly<Record<string, { dtype: DType; shape: Shape }>>;
   readonly outputs: Readonly<Record<string, { dtype: DType; shape: Shape }>>;
+  /** output → input that may be bound to the very same buffer (see Graph) */
+  readonly inPlace: Readonly<Record<string, string>>;
 }
 
 export type Bindings = Readonly<Record<string, EngineBuffer>>;
 
+export interface WriteOptions {
+  /** the array is its whole ArrayBuffer, which the caller gives up: it is detached when the pass is submitted */
+  readonly transfer?: boolean;
+}
+
 /**
- * A list of commands that the engine executes in order with one message. Nothing runs before `submit`.
- * Buffers must match the program's names, dtypes and element counts (checked when the command is added).
+ * A list of commands that the engine executes in order with one message. Nothing runs before `submit`, which can be
+ * called once. Buffers must match the program's names, dtypes and element counts (checked when the command is added:
+ * a mistake throws a BugError there). When a command fails, those before it have happened, those after it do not run,
+ * `submit` rejects, and the engine goes on with the next pass.
  */
 export interface Pass {
-  /** runs a program; outputs that are not bound are not computed for the caller */
+  /**
+   * Runs a program. Outputs that are not bound are not computed for the caller. An output shares no memory with an
+   * input or another output of the same run (`ENGINE_ALIAS`): it may be written before the input was last read.
+   */
   run(program: Program, inputs: Bindings, outputs: Bindings): Pass;
   /** runs a plain loop over buffers in the engine's thread (AdamW, row gather, copies: see kernels.ts) */
   call(call: KernelCall): Pass;
-  write<D extends DType>(buffer: EngineBuffer<D>, data: Arrays[D]): Pass;
+  /** copies `data` (taken as it is now) into a buffer; with `transfer` the array is given away instead of copied */
+  write<D extends DType>(buffer: EngineBuffer<D>, data: Arrays[D], options?: WriteOptions): Pass;
   /** copies a buffer to the host; found under `key` in what `submit` returns */
   read(key: string, buffer: EngineBuffer): Pass;
   submit(): Promise<Record<string, Tensor>>;
