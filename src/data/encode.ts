@@ -1,17 +1,51 @@
 // One sample as token ids: what the model reads, what it learns, where pictures go.
+import { InputError } from "../errors.ts";
+import { turnsOf } from "../text/conversation.ts";
+import { encodeConversation } from "../text/encode.ts";
+import { expandImages, IGNORE_LABEL, type Expanded } from "../text/expand.ts";
+import type { Template } from "../text/segments.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import type { Sample } from "./sample.ts";
 
-/** Places of one picture's features in a sample; each holds the image token. */
-export interface ImageRun {
-  readonly start: number;
-  readonly length: number;
-  /** the picture, relative to the images folder */
-  readonly image: string;
+/** How conversations become ids. */
+export interface Encoding {
+  readonly tokenizer: Tokenizer;
+  readonly template: Template;
+  /** how many places a picture takes among the tokens */
+  readonly tokensPerImage: number;
+  /** the id that holds these places */
+  readonly imageTokenId: number;
 }
 
-export interface EncodedSample {
+/** Ids, labels (not shifted, -100 where nothing is learned) and picture places of one sample. */
+export interface EncodedSample extends Expanded {
   readonly id: string;
-  readonly ids: Int32Array;
-  /** the id itself where it is learned, -100 elsewhere; not shifted */
-  readonly labels: Int32Array;
-  readonly imageRuns: readonly ImageRun[];
+  /** relative to the images folder; `imageRuns[k].image` is an index into them */
+  readonly images: readonly string[];
+}
+
+/**
+ * Tokenises a sample and marks what is learned: the answers and the token that ends each.
+ *
+ * @throws InputError what the template and the tokenizer throw (`TEMPLATE_TURNS`, `CONVERSATION_ROLES`,
+ *   `TEMPLATE_CONTROLS`), with the sample's file and line
+ */
+export function encodeSample(sample: Sample, encoding: Encoding): EncodedSample {
+  const { tokenizer, template, tokensPerImage, imageTokenId } = encoding;
+  try {
+    const encoded = encodeConversation(tokenizer, template, turnsOf(sample.conversations, sample.images.length));
+    const counts = sample.images.map(() => tokensPerImage);
+    return { id: sample.id, images: sample.images, ...expandImages(encoded, counts, imageTokenId) };
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    const inner = error.details.where === undefined ? "" : `, ${error.details.where}`;
+    throw new InputError(error.code, { ...error.details, where: `${sample.where}${inner}`, cause: error });
+  }
+}
+
+/** How many tokens are targets; a document's first token has nothing before it that could predict it. */
+export function learnedTokens({ labels }: EncodedSample): number {
+  let count = 0;
+  for (let t = 1; t < labels.length; t++) if (labels[t] !== IGNORE_LABEL) count++;
+  return count;
 }

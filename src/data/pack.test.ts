@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { EncodedSample } from "./encode.ts";
-import { buildRow, IGNORE, packRows, targetsOf } from "./pack.ts";
+import { IGNORE_LABEL } from "../text/expand.ts";
+import { learnedTokens, type EncodedSample } from "./encode.ts";
+import { buildRow, packRows, targetsOf } from "./pack.ts";
 
 const ROW = 40;
 const lengths = fc.array(fc.integer({ min: 1, max: ROW }), { maxLength: 60 });
@@ -18,9 +19,9 @@ const samples: fc.Arbitrary<EncodedSample[]> = fc
     let token = 1000;
     return list.map(({ learned, at, run }, i) => {
       const ids = Int32Array.from(learned, () => token++);
-      const labels = ids.map((id, t) => (learned[t] ? id : IGNORE));
-      const imageRuns = at + run <= ids.length && run > 0 ? [{ start: at, length: run, image: `${i}.jpg` }] : [];
-      return { id: String(i), ids, labels, imageRuns };
+      const labels = ids.map((id, t) => (learned[t] ? id : IGNORE_LABEL));
+      const imageRuns = at + run <= ids.length && run > 0 ? [{ start: at, length: run, image: 0 }] : [];
+      return { id: String(i), ids, labels, imageRuns, images: [`${i}.jpg`] };
     });
   });
 
@@ -85,12 +86,17 @@ describe("buildRow", () => {
             expect(row.documents.subarray(start, end).every((n) => n === d)).toBe(true);
             expect([...row.positions.subarray(start, end)]).toEqual([...sample.ids.keys()]);
             expect(row.images.filter((image) => image.document === d)).toEqual(
-              sample.imageRuns.map((run) => ({ ...run, start: run.start + start, document: d })),
+              sample.imageRuns.map((run) => ({
+                ...run,
+                image: sample.images[0],
+                start: run.start + start,
+                document: d,
+              })),
             );
             start = end;
           });
           expect(row.ids.subarray(start).every((id) => id === 7)).toBe(true);
-          expect(row.labels.subarray(start).every((id) => id === IGNORE)).toBe(true);
+          expect(row.labels.subarray(start).every((id) => id === IGNORE_LABEL)).toBe(true);
           expect(row.documents.subarray(start).every((n) => n === -1)).toBe(true);
         }
       }),
@@ -98,7 +104,7 @@ describe("buildRow", () => {
   });
 
   it("refuses what does not fit", () => {
-    const sample = { id: "a", ids: new Int32Array(30), labels: new Int32Array(30), imageRuns: [] };
+    const sample = { id: "a", ids: new Int32Array(30), labels: new Int32Array(30), imageRuns: [], images: [] };
     expect(() => buildRow([sample, sample], ROW)).toThrow(expect.objectContaining({ code: "ROW_TOO_SHORT" }));
   });
 });
@@ -122,8 +128,9 @@ describe("targetsOf", () => {
           for (const t of positions) expect(row.documents[t]).toBe(row.documents[t + 1]);
           return [...ids];
         });
-        const learned = list.flatMap((sample) => [...sample.labels.subarray(1)].filter((id) => id !== IGNORE));
+        const learned = list.flatMap((sample) => [...sample.labels.subarray(1)].filter((id) => id !== IGNORE_LABEL));
         expect(found.toSorted((a, b) => a - b)).toEqual(learned);
+        expect(list.reduce((sum, sample) => sum + learnedTokens(sample), 0)).toBe(found.length);
       }),
     );
   });

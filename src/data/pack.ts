@@ -1,10 +1,8 @@
 // Packs encoded samples into rows of fixed length, keeping their documents apart.
 // Legend: T = tokens of a row, t = a place in it.
 import { BugError, InputError } from "../errors.ts";
+import { IGNORE_LABEL } from "../text/expand.ts";
 import type { EncodedSample } from "./encode.ts";
-
-/** Label of a token that is not learned, as in PyTorch and Hugging Face. */
-export const IGNORE = -100;
 
 /** The place of one picture's features in a row. */
 export interface RowImage {
@@ -101,7 +99,7 @@ class FreeSpace {
  */
 export function buildRow(samples: readonly EncodedSample[], rowLength: number, padId = 0): Row {
   const ids = new Int32Array(rowLength).fill(padId);
-  const labels = new Int32Array(rowLength).fill(IGNORE);
+  const labels = new Int32Array(rowLength).fill(IGNORE_LABEL);
   const positions = new Int32Array(rowLength);
   const documents = new Int32Array(rowLength).fill(-1);
   const images: RowImage[] = [];
@@ -114,7 +112,12 @@ export function buildRow(samples: readonly EncodedSample[], rowLength: number, p
     documents.fill(document, start, end);
     for (let t = start; t < end; t++) positions[t] = t - start;
     for (const run of sample.imageRuns) {
-      images.push({ start: start + run.start, length: run.length, document, image: run.image });
+      images.push({
+        start: start + run.start,
+        length: run.length,
+        document,
+        image: sample.images[run.image] as string,
+      });
     }
     start = end;
   });
@@ -131,7 +134,7 @@ export interface Targets {
 export function targetsOf(row: Row): Targets {
   const { labels, documents } = row;
   const learned = (t: number): boolean =>
-    labels[t + 1] !== IGNORE && documents[t] !== -1 && documents[t] === documents[t + 1];
+    labels[t + 1] !== IGNORE_LABEL && documents[t] !== -1 && documents[t] === documents[t + 1];
   let count = 0;
   for (let t = 0; t + 1 < labels.length; t++) if (learned(t)) count++;
   const positions = new Int32Array(count);

@@ -1,9 +1,9 @@
 // Reads and writes samples: LLaVA's JSON, as a list or one per line.
-import { InputError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/node.ts";
 import { jsonItems } from "./json-items.ts";
 import { picturePath } from "./picture-path.ts";
 import type { Sample, Turn } from "./sample.ts";
+import { count, isRecord, refused, shown } from "./untrusted.ts";
 
 /** Stands for one picture in a human turn. */
 const PLACEHOLDER = "<image>";
@@ -43,7 +43,7 @@ export async function* streamSamples(path: string): AsyncGenerator<Sample> {
  */
 export function parseSample(value: unknown, where: string, index: number): Sample {
   if (!isRecord(value))
-    throw refused("SAMPLE_SHAPE", 'a sample, as {"id", "image", "conversations"}', show(value), where);
+    throw refused("SAMPLE_SHAPE", 'a sample, as {"id", "image", "conversations"}', shown(value), where);
   const { id, image, conversations, ...extra } = value;
   const images = parseImages(image, where);
   const turns = parseTurns(conversations, where);
@@ -67,38 +67,38 @@ export function parseSample(value: unknown, where: string, index: number): Sampl
 function parseId(id: unknown, where: string, index: number): string {
   if (id === undefined) return String(index);
   if (typeof id === "string" || typeof id === "number") return String(id);
-  throw refused("SAMPLE_SHAPE", '"id": a string or a number', show(id), where);
+  throw refused("SAMPLE_SHAPE", '"id": a string or a number', shown(id), where);
 }
 
 function parseImages(image: unknown, where: string): string[] {
   if (image === undefined || image === null) return [];
   if (typeof image === "string") return [picturePath(image, where)];
-  if (!Array.isArray(image)) throw refused("SAMPLE_SHAPE", '"image": a path or a list of paths', show(image), where);
+  if (!Array.isArray(image)) throw refused("SAMPLE_SHAPE", '"image": a path or a list of paths', shown(image), where);
   return image.map((path: unknown) => picturePath(path, where));
 }
 
 function parseTurns(conversations: unknown, where: string): Turn[] {
   if (!Array.isArray(conversations)) {
-    throw refused("SAMPLE_SHAPE", '"conversations": a list of turns', show(conversations), where);
+    throw refused("SAMPLE_SHAPE", '"conversations": a list of turns', shown(conversations), where);
   }
   if (conversations.length === 0) throw refused("SAMPLE_EMPTY", "at least one turn", "an empty conversation", where);
   return conversations.map((turn: unknown, i) => parseTurn(turn, i, `${where}, turn ${i + 1}`));
 }
 
 function parseTurn(turn: unknown, i: number, where: string): Turn {
-  if (!isRecord(turn)) throw refused("SAMPLE_SHAPE", 'a turn, as {"from", "value"}', show(turn), where);
+  if (!isRecord(turn)) throw refused("SAMPLE_SHAPE", 'a turn, as {"from", "value"}', shown(turn), where);
   const { from, value } = turn;
   if (from !== "human" && from !== "gpt") {
     const meant = typeof from === "string" && Object.hasOwn(OTHER_NAMES, from) ? OTHER_NAMES[from] : undefined;
     const fix = meant === undefined ? "merge other speakers into the human's turns" : `write "${meant}"`;
-    throw refused("SAMPLE_ROLE", '"from": "human" or "gpt"', show(from), where, fix);
+    throw refused("SAMPLE_ROLE", '"from": "human" or "gpt"', shown(from), where, fix);
   }
   const expected = i % 2 === 0 ? "human" : "gpt";
   if (from !== expected) {
     const rule = i === 0 ? 'a first turn from "human"' : `a turn from "${expected}", since human and gpt alternate`;
-    throw refused("SAMPLE_ORDER", rule, show(from), where);
+    throw refused("SAMPLE_ORDER", rule, shown(from), where);
   }
-  if (typeof value !== "string") throw refused("SAMPLE_VALUE", '"value": text', show(value), where);
+  if (typeof value !== "string") throw refused("SAMPLE_VALUE", '"value": text', shown(value), where);
   return { from, value };
 }
 
@@ -133,21 +133,4 @@ async function* encode(path: string, samples: Samples): AsyncGenerator<Uint8Arra
     text = "";
   }
   yield Buffer.from(empty ? before.trim() + after.trimStart() : text + after);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
-}
-
-function count(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? "" : "s"}`;
-}
-
-function refused(code: string, expected: string, got: string, where: string, fix?: string): InputError {
-  return new InputError(code, { expected, got, where, ...(fix !== undefined && { fix }) });
 }

@@ -1,0 +1,164 @@
+// A source: COCO's JSON, captions and instances, one of them or both.
+import { basename, dirname, join } from "node:path";
+import { stat } from "node:fs/promises";
+import { InputError } from "../../errors.ts";
+import { jsonSections } from "../json-items.ts";
+import { picturePath } from "../picture-path.ts";
+import type { BoxedObject } from "../sample.ts";
+import { isRecord, listed, refused, shown } from "../untrusted.ts";
+import { findImagesRoot, settleMissing } from "./images.ts";
+import { Gathered, sourceOf, type Source, type SourceOptions } from "./source.ts";
+
+interface CocoImage {
+  readonly image: string;
+  readonly width: unknown;
+  readonly height: unknown;
+}
+
+interface CocoBox {
+  readonly image: unknown;
+  readonly category: unknown;
+  /** [x, y, width, height] in pixels */
+  readonly box: unknown;
+  readonly where: string;
+}
+
+/** What one file says; lists are joined only when all is read, since COCO names its categories last. */
+interface CocoFile {
+  readonly path: string;
+  readonly images: Map<unknown, CocoImage>;
+  readonly categories: Map<unknown, string>;
+  readonly captions: { readonly image: unknown; readonly caption: string }[];
+  readonly boxes: CocoBox[];
+  crowds: number;
+}
+
+/**
+ * Opens a COCO file and the one that belongs to it (`captions_x.json` and `instances_x.json`), when it lies beside.
+ * Boxes become fractions, cut at the picture's edges; crowd regions, and boxes without area, are left out. A picture
+ * of an instances file without boxes has an empty list: none of the categories is there.
+ *
+ * @throws InputError `COCO_SHAPE`, `CAPTIONS_UNKNOWN_PICTURES`, `CAPTIONS_EMPTY`, `PICTURES_MISSING`, `IMAGES_FOLDER`,
+ *   and what `jsonSections` throws
+ */
+export async function openCoco(path: string, options: SourceOptions): Promise<Source> {
+  const files = await Promise.all([path, ...(await partnerOf(path))].map(readCoco));
+  const gathered = new Gathered();
+  const notes: string[] = [];
+  for (const file of files) {
+    refuseUnknown(file);
+    notes.push(...gather(file, gathered));
+  }
+  const images = gathered.images();
+  if (images.length === 0) {
+    throw new InputError("CAPTIONS_EMPTY", { expected: '"images" with at least one entry', got: "none", where: path });
+  }
+  const root = await findImagesRoot(dirname(path), images, options);
+  notes.push(...(await settleMissing(gathered, root, path, "PICTURES_MISSING", options)));
+  return sourceOf("coco", root, gathered, notes);
+}
+
+/** The instances file of a captions file and the other way round, by name. */
+async function partnerOf(path: string): Promise<string[]> {
+  const name = basename(path);
+  const partner = name.includes("captions")
+    ? name.replace("captions", "instances")
+    : name.replace("instances", "captions");
+  const file = join(dirname(path), partner);
+  const there = partner !== name && (await stat(file).catch(() => undefined))?.isFile() === true;
+  return there ? [file] : [];
+}
+
+async function readCoco(path: string): Promise<CocoFile> {
+  const file: CocoFile = { path, images: new Map(), categories: new Map(), captions: [], boxes: [], crowds: 0 };
+  for await (const { section, value, line } of jsonSections(path)) {
+    if (section !== "images" && section !== "annotations" && section !== "categories") continue;
+    const where = `${path}:${line}`;
+    if (!isRecord(value)) throw refused("COCO_SHAPE", `an object in "${section}"`, shown(value), where);
+    if (section === "images") addImage(file, value, where);
+    else if (section === "categories") file.categories.set(value["id"], nameOf(value, where));
+    else addAnnotation(file, value, where);
+  }
+  return file;
+}
+
+function addImage(file: CocoFile, entry: Readonly<Record<string, unknown>>, where: string): void {
+  const { id, file_name, width, height } = entry;
+  if (id === undefined) throw refused("COCO_SHAPE", '"id" of an image', shown(entry), where);
+  file.images.set(id, { image: picturePath(file_name, where), width, height });
+}
+
+function nameOf({ name }: Readonly<Record<string, unknown>>, where: string): string {
+  if (typeof name !== "string" || name.trim() === "")
+    throw refused("COCO_SHAPE", '"name" of a category', shown(name), where);
+  return name.trim();
+}
+
+function addAnnotation(file: CocoFile, entry: Readonly<Record<string, unknown>>, where: string): void {
+  const { image_id: image, caption, category_id: category, bbox: box, iscrowd } = entry;
+  if (typeof caption === "string") file.captions.push({ image, caption });
+  else if (category === undefined)
+    throw refused("COCO_SHAPE", '"caption" or "category_id" of an annotation', shown(entry), where);
+  else if (iscrowd === 1 || iscrowd === true) file.crowds++;
+  else file.boxes.push({ image, category, box, where });
+}
+
+function refuseUnknown({ path, images, captions, boxes }: CocoFile): void {
+  const named = new Set([...captions, ...boxes].map(({ image }) => image));
+  const unknown = [...named].filter((image) => !images.has(image));
+  if (unknown.length === 0) return;
+  throw new InputError("CAPTIONS_UNKNOWN_PICTURES", {
+    expected: 'every "image_id" of "annotations" in "images"',
+    got: `${unknown.length} unknown: ${listed(unknown.map(String))}`,
+    where: path,
+    fix: "take both lists from the same file",
+  });
+}
+
+/** Adds a file to what is known; returns what was left out. */
+function gather(file: CocoFile, gathered: Gathered): string[] {
+  const boxed = file.boxes.length > 0 || file.categories.size > 0;
+  for (const { image } of file.images.values()) gathered.add(image, [], boxed ? [] : undefined);
+  const imageOf = (id: unknown): CocoImage => file.images.get(id) as CocoImage;
+  for (const { image, caption } of file.captions) gathered.add(imageOf(image).image, [caption]);
+  let flat = 0;
+  for (const box of file.boxes) {
+    const image = imageOf(box.image);
+    const object = toObject(box, image, file.categories);
+    if (object === undefined) flat++;
+    else gathered.add(image.image, [], [object]);
+  }
+  const notes: string[] = [];
+  if (file.crowds > 0) notes.push(`left out: ${file.crowds} crowd regions of ${file.path}`);
+  if (flat > 0) notes.push(`left out: ${flat} boxes without area of ${file.path}`);
+  return notes;
+}
+
+/** Pixels to fractions; undefined for a box without area inside the picture. */
+function toObject(
+  box: CocoBox,
+  { width, height }: CocoImage,
+  categories: CocoFile["categories"],
+): BoxedObject | undefined {
+  const name = categories.get(box.category);
+  if (name === undefined)
+    throw refused("COCO_SHAPE", '"category_id" of a known category', shown(box.category), box.where);
+  if (!isLength(width) || !isLength(height)) {
+    throw refused(
+      "COCO_SHAPE",
+      '"width" and "height" in pixels for each image with boxes',
+      shown({ width, height }),
+      box.where,
+    );
+  }
+  const numbers = Array.isArray(box.box) && box.box.length === 4 && box.box.every(Number.isFinite);
+  if (!numbers) throw refused("COCO_SHAPE", '"bbox": [x, y, width, height] in pixels', shown(box.box), box.where);
+  const [x, y, w, h] = box.box as [number, number, number, number];
+  const inside = (value: number): number => Math.min(1, Math.max(0, value));
+  const [x1, y1, x2, y2] = [inside(x / width), inside(y / height), inside((x + w) / width), inside((y + h) / height)];
+  return x1 < x2 && y1 < y2 ? { name, box: [x1, y1, x2, y2] } : undefined;
+}
+
+function isLength(value: unknown): value is number {
+  return typeof value === "number" && value > 0 && Number.isFinite(value);
+}

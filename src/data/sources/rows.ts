@@ -1,0 +1,100 @@
+// Reads a captions file: rows of picture, captions and objects as CSV, JSON lines or a JSON list.
+import { parse, CsvError } from "csv-parse/sync";
+import { InputError } from "../../errors.ts";
+import { parseJson } from "../../formats/json.ts";
+import { readTextFile } from "../../formats/node.ts";
+import { jsonItems } from "../json-items.ts";
+import { picturePath } from "../picture-path.ts";
+import type { BoxedObject } from "../sample.ts";
+import { isRecord, refused, shown } from "../untrusted.ts";
+
+/** Columns by what they hold; the first that a row has counts. */
+const PICTURE = ["file_name", "image", "filename"];
+const CAPTION = ["caption", "text", "captions"];
+
+export interface CaptionRow {
+  readonly image: string;
+  readonly captions: readonly string[];
+  readonly objects?: readonly BoxedObject[];
+}
+
+/** Whether a JSON value looks like a row of a captions file. */
+export function looksLikeRow(value: unknown): boolean {
+  return isRecord(value) && firstOf(value, PICTURE) !== undefined && firstOf(value, CAPTION) !== undefined;
+}
+
+/**
+ * The rows of a captions file; `.csv` and `.tsv` are tables (comma, semicolon or tab), everything else is JSON.
+ *
+ * @throws InputError `CSV_INVALID`, `CAPTION_ROW`, `BOX`, `PICTURE_PATH` with `path:line`, and what `jsonItems` throws
+ */
+export async function* captionRows(path: string): AsyncGenerator<CaptionRow> {
+  const rows = /\.[ct]sv$/i.test(path) ? tableRows(path) : jsonItems(path);
+  for await (const { value, line } of rows) yield parseRow(value, `${path}:${line}`);
+}
+
+async function* tableRows(path: string): AsyncGenerator<{ value: unknown; line: number }> {
+  const text = await readTextFile(path);
+  const header = /^[^\r\n]*/.exec(text)?.[0] ?? "";
+  const delimiter = [";", "\t"].find((mark) => header.split(mark).length > header.split(",").length) ?? ",";
+  try {
+    const options = { bom: true, columns: true, delimiter, skip_empty_lines: true, info: true } as const;
+    const rows = parse(text, options) as unknown as { record: Record<string, string>; info: { lines: number } }[];
+    for (const { record, info } of rows) {
+      // told is the line that a record ends on
+      const breaks = Object.values(record).reduce((sum, field) => sum + field.split("\n").length - 1, 0);
+      yield { value: record, line: info.lines - breaks };
+    }
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    throw new InputError("CSV_INVALID", {
+      expected: "a table with as many fields in each row as in the first, and quotes doubled inside quotes",
+      got: error.message,
+      where: `${path}:${String(error["lines"])}`,
+      cause: error,
+    });
+  }
+}
+
+function parseRow(row: unknown, where: string): CaptionRow {
+  if (!isRecord(row)) throw refused("CAPTION_ROW", "a row with a picture and its captions", shown(row), where);
+  const image = firstOf(row, PICTURE);
+  const captions = firstOf(row, CAPTION);
+  if (image === undefined || captions === undefined) {
+    const wanted = (image === undefined ? PICTURE : CAPTION).join(", ");
+    throw refused("CAPTION_ROW", `a column named one of ${wanted}`, Object.keys(row).join(", ") || "no columns", where);
+  }
+  const list = Array.isArray(captions) ? captions : [captions];
+  if (!list.every((caption) => typeof caption === "string")) {
+    throw refused("CAPTION_ROW", "a caption, or a list of captions, as text", shown(captions), where);
+  }
+  const objects = parseObjects(row["objects"], where);
+  return { image: picturePath(image, where), captions: list, ...(objects !== undefined && { objects }) };
+}
+
+/** Objects as JSON gives them, or as JSON text in a table's cell; an empty cell says nothing. */
+function parseObjects(value: unknown, where: string): BoxedObject[] | undefined {
+  if (value === undefined || value === null || value === "") return undefined;
+  const objects = typeof value === "string" ? parseJson(value, `${where}, objects`) : value;
+  if (!Array.isArray(objects)) throw refused("BOX", 'objects: a list of {"name", "box"}', shown(objects), where);
+  return objects.map((object: unknown) => {
+    if (!isRecord(object) || typeof object["name"] !== "string" || object["name"].trim() === "") {
+      throw refused("BOX", 'an object, as {"name", "box"}', shown(object), where);
+    }
+    return { name: object["name"].trim(), box: parseBox(object["box"], where) };
+  });
+}
+
+function parseBox(box: unknown, where: string): BoxedObject["box"] {
+  const right = Array.isArray(box) && box.length === 4 && box.every((n) => typeof n === "number" && n >= 0 && n <= 1);
+  const [x1, y1, x2, y2] = (right ? box : [0, 0, 0, 0]) as [number, number, number, number];
+  if (x1 < x2 && y1 < y2) return [x1, y1, x2, y2];
+  const fix = "divide pixels by the picture's width and height";
+  const expected = "a box [x1, y1, x2, y2] in fractions of the picture, x1 < x2 and y1 < y2";
+  throw refused("BOX", expected, shown(box), where, fix);
+}
+
+function firstOf(row: Readonly<Record<string, unknown>>, columns: readonly string[]): unknown {
+  const column = columns.find((name) => Object.hasOwn(row, name));
+  return column === undefined ? undefined : row[column];
+}
