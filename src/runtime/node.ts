@@ -15,7 +15,7 @@ type Start = { readonly settings: Settings } | { readonly error: ErrorRecord };
  * Throws `ENGINE_START` when the thread cannot start, `ENGINE_THREADS` for a wrong LLAVA_THREADS.
  */
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
-  const worker = new Worker(workerFile(), { workerData: options, name: "llava engine" });
+  const worker = new Worker(workerFile(), { workerData: options, name: "llava engine", execArgv: [] });
   const { threads, zeroCopy } = await started(worker);
   const client = new EngineClient({
     threads,
