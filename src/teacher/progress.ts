@@ -1,0 +1,75 @@
+// How far a teacher has come: what was accepted, dropped and failed, how fast, and how long it will take.
+
+/** A snapshot; counts are of this run, except `resumed`. */
+export interface TeacherProgress {
+  /** answers that earlier runs had already kept */
+  readonly resumed: number;
+  readonly accepted: number;
+  readonly dropped: Readonly<Record<string, number>>;
+  readonly failed: Readonly<Record<string, number>>;
+  /** attempts that were repeated */
+  readonly retries: number;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** requests in all; undefined when the source does not tell its length */
+  readonly total?: number;
+  readonly rowsPerSecond: number;
+  readonly secondsLeft?: number;
+}
+
+export interface Progress {
+  state(): TeacherProgress;
+  resumed(): void;
+  accepted(): void;
+  dropped(reason: string): void;
+  failed(code: string): void;
+  retried(): void;
+  used(promptTokens: number, completionTokens: number): void;
+}
+
+export function openProgress(
+  total: number | undefined,
+  tell: ((state: TeacherProgress) => void) | undefined,
+): Progress {
+  const dropped: Record<string, number> = {};
+  const failed: Record<string, number> = {};
+  const counts = { resumed: 0, accepted: 0, retries: 0, promptTokens: 0, completionTokens: 0 };
+  let done = 0;
+  const started = performance.now();
+  const state = (): TeacherProgress => {
+    const seconds = (performance.now() - started) / 1000;
+    const rowsPerSecond = seconds > 0 ? done / seconds : 0;
+    const left = total === undefined ? undefined : Math.max(0, total - counts.resumed - done);
+    const known = left === undefined || total === undefined ? {} : { total };
+    const ahead = left === undefined || rowsPerSecond === 0 ? {} : { secondsLeft: left / rowsPerSecond };
+    return { ...counts, dropped: { ...dropped }, failed: { ...failed }, rowsPerSecond, ...known, ...ahead };
+  };
+  const row = (): void => {
+    done++;
+    tell?.(state());
+  };
+  return {
+    state,
+    resumed: () => void counts.resumed++,
+    accepted() {
+      counts.accepted++;
+      row();
+    },
+    dropped(reason) {
+      dropped[reason] = (dropped[reason] ?? 0) + 1;
+      row();
+    },
+    failed(code) {
+      failed[code] = (failed[code] ?? 0) + 1;
+      row();
+    },
+    retried() {
+      counts.retries++;
+      tell?.(state());
+    },
+    used(promptTokens, completionTokens) {
+      counts.promptTokens += promptTokens;
+      counts.completionTokens += completionTokens;
+    },
+  };
+}
