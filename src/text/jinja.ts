@@ -6,9 +6,14 @@ import { InputError } from "../errors.ts";
 interface Environment {
   set(name: string, value: unknown): unknown;
 }
+interface Node {
+  readonly type: string;
+  /** of a loop; `lhs` where the loop has a condition */
+  readonly iterable?: Node & { readonly lhs?: Node };
+}
 interface Interpreter {
   run(program: object): { readonly value: unknown };
-  evaluate(statement: object | undefined, environment: Environment): { readonly value: unknown };
+  evaluate(node: Node | undefined, environment: Environment): { readonly value: unknown };
 }
 const { Environment, Interpreter, parse, tokenize } = huggingFace as unknown as {
   readonly Environment: new () => Environment;
@@ -21,7 +26,9 @@ const longestTemplate = 256 * 1024;
 const longestText = 1024 * 1024;
 const longestRange = 10_000;
 /** one step per evaluated node, more for large values: a real template with 100 turns takes some 10,000 */
-const mostSteps = 2_000_000;
+const mostSteps = 1_000_000;
+/** what a loop costs per item besides its body, in steps */
+const stepsPerItem = 8;
 
 /** A parsed template; `render` can be called again and again. */
 export interface JinjaTemplate {
@@ -83,21 +90,24 @@ function render(program: object, variables: Readonly<Record<string, unknown>>, w
 class LimitedInterpreter extends Interpreter {
   private readonly where: string;
   private steps = 0;
+  /** the nodes whose lists are looped over: an empty body evaluates nothing, yet takes its time */
+  private readonly looped = new WeakSet<Node>();
 
   constructor(environment: Environment, where: string) {
     super(environment);
     this.where = where;
   }
 
-  override evaluate(statement: object | undefined, environment: Environment): { readonly value: unknown } {
+  override evaluate(node: Node | undefined, environment: Environment): { readonly value: unknown } {
     this.spend(1);
-    const result = super.evaluate(statement, environment);
+    if (node?.type === "For" && node.iterable !== undefined) this.looped.add(node.iterable.lhs ?? node.iterable);
+    const result = super.evaluate(node, environment);
     const { value } = result;
     if (typeof value === "string") {
       if (value.length > longestText) this.fail(`a text of ${value.length} characters`);
       this.spend(value.length >> 8);
     } else if (Array.isArray(value)) {
-      this.spend(value.length);
+      this.spend(node !== undefined && this.looped.has(node) ? value.length * stepsPerItem : value.length >> 4);
     }
     return result;
   }

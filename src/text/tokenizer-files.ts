@@ -31,6 +31,8 @@ export interface TokenizerFacts {
   readonly unk: NamedToken | undefined;
   readonly pad: NamedToken | undefined;
   readonly addsBos: boolean;
+  /** the one control id that text may get: what the model gives for what it does not know */
+  readonly unknownId: number | undefined;
 }
 
 const mostIds = 1 << 22;
@@ -50,13 +52,15 @@ export function readTokenizerFiles(tokenizerJson: unknown, tokenizerConfig: unkn
   const added = readAddedTokens(tokenizerJson, where);
   for (const token of added) ids.set(token.content, token.id);
 
-  const named = (key: string): NamedToken | undefined => {
-    const value = tokenizerConfig[key];
+  const named = (value: unknown): NamedToken | undefined => {
     const token = isObject(value) ? value["content"] : value;
     const id = typeof token === "string" ? ids.get(token) : undefined;
     return typeof token === "string" && id !== undefined ? { token, id } : undefined;
   };
-  const [bos, eos, unk, pad] = [named("bos_token"), named("eos_token"), named("unk_token"), named("pad_token")];
+  const { bos_token, eos_token, pad_token } = tokenizerConfig;
+  const [bos, eos, pad] = [named(bos_token), named(eos_token), named(pad_token)];
+  const unknown = named(unknownOf(tokenizerJson));
+  const unk = named(tokenizerConfig["unk_token"]) ?? unknown;
 
   const controls = new Map<string, AddedToken>();
   for (const token of added) if (token.special || looksLikeMarker(token.content)) controls.set(token.content, token);
@@ -74,6 +78,7 @@ export function readTokenizerFiles(tokenizerJson: unknown, tokenizerConfig: unkn
     eos,
     unk,
     pad,
+    unknownId: unknown?.id,
     addsBos: bos !== undefined && readAddsBos(tokenizerJson, tokenizerConfig, bos.token),
   };
 }
@@ -130,6 +135,14 @@ function readAddedTokens(json: Json, where: string): AddedToken[] {
       rstrip: rstrip === true,
     };
   });
+}
+
+/** The model's unknown token: by name, or in Unigram models by index. */
+function unknownOf(json: Json): unknown {
+  const model = isObject(json["model"]) ? json["model"] : {};
+  if (typeof model["unk_id"] !== "number" || !Array.isArray(model["vocab"])) return model["unk_token"];
+  const piece: unknown = model["vocab"][model["unk_id"]];
+  return Array.isArray(piece) ? piece[0] : undefined;
 }
 
 /** `add_bos_token` where it is said, else what the post-processor puts before the text. */

@@ -33,6 +33,11 @@ export function rewritePreTokenizer(node: unknown, place: TextPlace): unknown {
     case "Digits":
       // the library's \d is ASCII; Rust's is_numeric is every number of Unicode (², ½, ٣)
       return match(node["individual_digits"] === true ? "[^\\p{N}]+|\\p{N}" : "[^\\p{N}]+|\\p{N}+");
+    case "Whitespace":
+      // \w and \s as Unicode has them, not ASCII's
+      return match(`[${word}]+|[^${word}\\s]+`);
+    case "WhitespaceSplit":
+      return match("\\S+");
     case "Split":
       return rewriteSplit(node);
     default:
@@ -49,6 +54,9 @@ function rewriteMetaspace(node: Json, place: TextPlace): Json {
   const mark = escapeRegex(typeof node["replacement"] === "string" ? node["replacement"] : "▁");
   return sequence([metaspace, match(`${mark}(?:(?!${mark})[\\s\\S])*|(?:(?!${mark})[\\s\\S])+`)]);
 }
+
+/** what \w means to the Rust library */
+const word = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200C\\u200D";
 
 // GPT-2's pattern; as a Split its \s means Unicode's White_Space as in Rust, not JavaScript's
 const byteLevelPattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";

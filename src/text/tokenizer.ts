@@ -66,7 +66,7 @@ export function createTokenizer({ tokenizerJson, tokenizerConfig, where }: Token
   let library: Library;
   let encodePlain: PlainEncoder;
   try {
-    library = loadLibrary(json, config);
+    library = loadLibrary(json, facts);
     encodePlain = createPlainEncoder(json, facts, library);
   } catch (cause) {
     const got = cause instanceof Error ? cause.message : String(cause);
