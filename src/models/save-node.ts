@@ -1,0 +1,85 @@
+// Writes a model directory in Hugging Face's llava layout; the folder appears whole or not at all.
+import { mkdir, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { writeFileAtomic } from "../formats/node.ts";
+import { encodeSafetensors, type SafetensorsEntry } from "../formats/safetensors-write.ts";
+import { type Preprocessor, writePreprocessor } from "../image/preprocessor.ts";
+import type { LlavaConfig } from "./config.ts";
+import { llavaConfigJson } from "./config-write.ts";
+import { visionFileName, visionPrefix } from "./names.ts";
+import type { TokenizerFiles } from "./node.ts";
+import type { PartWeights } from "./weights.ts";
+
+export interface ModelToSave {
+  readonly config: LlavaConfig;
+  readonly vision: PartWeights;
+  readonly projector: PartWeights;
+  readonly language: PartWeights;
+  readonly tokenizerFiles: TokenizerFiles;
+  readonly preprocessor: Preprocessor;
+  /** ids that end an answer */
+  readonly endIds: readonly number[];
+}
+
+/** Tensor names of layout A: `vision_tower.…`, `multi_modal_projector.…`, `language_model.…`. */
+export function checkpointEntries({ config, vision, projector, language }: ModelToSave): SafetensorsEntry[] {
+  const tower = `vision_tower.${visionPrefix[config.vision.family]}`;
+  const part = (weights: PartWeights, fileName: (name: string) => string): SafetensorsEntry[] =>
+    [...weights.shapes].map(([name, shape]) => ({
+      name: fileName(name),
+      dtype: "F32",
+      shape,
+      data: () => weights.load(name),
+    }));
+  return [
+    ...part(vision, (name) => tower + visionFileName(config.vision.family, name)),
+    ...part(projector, (name) => `multi_modal_projector.${name}`),
+    ...part(language, (name) => `language_model.${name}`),
+  ];
+}
+
+/** Writes beside and renames; an older folder of that name is replaced at the end. */
+export async function saveModel(folder: string, model: ModelToSave): Promise<void> {
+  const unfinished = join(dirname(folder), `.${process.pid}.model.tmp`);
+  await rm(unfinished, { recursive: true, force: true });
+  await mkdir(unfinished, { recursive: true });
+  try {
+    await writeFileAtomic(
+      join(unfinished, "model.safetensors"),
+      encodeSafetensors(checkpointEntries(model), { format: "pt" }),
+    );
+    for (const [name, json] of Object.entries(jsonFiles(model))) {
+      await writeFileAtomic(join(unfinished, name), `${JSON.stringify(json, null, 2)}\n`);
+    }
+    const { chatTemplate } = model.tokenizerFiles;
+    if (chatTemplate !== undefined) await writeFileAtomic(join(unfinished, "chat_template.jinja"), chatTemplate);
+    await rm(folder, { recursive: true, force: true });
+    await rename(unfinished, folder);
+  } finally {
+    await rm(unfinished, { recursive: true, force: true });
+  }
+}
+
+function jsonFiles({ config, tokenizerFiles, preprocessor, endIds }: ModelToSave): Readonly<Record<string, unknown>> {
+  const { vision, features } = config;
+  const processor = {
+    processor_class: "LlavaProcessor",
+    patch_size: vision.patchSize * config.projector.pixelShuffle,
+    vision_feature_select_strategy: features.select,
+    image_token: "<image>",
+    // transformers counts patches + this, minus one for "default": a tower without class token has none to add
+    num_additional_image_tokens: vision.family === "siglip" ? 0 : 1,
+  };
+  return {
+    "config.json": llavaConfigJson(config),
+    "generation_config.json": { eos_token_id: endIds.length === 1 ? endIds[0] : endIds },
+    "tokenizer.json": tokenizerFiles.tokenizerJson,
+    "tokenizer_config.json": {
+      ...tokenizerFiles.tokenizerConfig,
+      image_token: "<image>",
+      processor_class: "LlavaProcessor",
+    },
+    "preprocessor_config.json": { ...writePreprocessor(preprocessor), processor_class: "LlavaProcessor" },
+    "processor_config.json": processor,
+  };
+}

@@ -1,0 +1,17 @@
+// What a run tells while it goes on; the command line draws it, the report keeps it.
+import type { CheckProgress } from "../data/check.ts";
+import type { FeatureProgress } from "./features.ts";
+import type { StepMetrics } from "./metrics.ts";
+import type { StageSums } from "./stage-data.ts";
+
+export type TrainEvent =
+  | { readonly type: "checking"; readonly stage: string; readonly progress: CheckProgress }
+  | { readonly type: "checked"; readonly stage: string; readonly sums: StageSums }
+  | { readonly type: "features"; readonly progress: FeatureProgress }
+  | { readonly type: "stage"; readonly stage: string; readonly from: number; readonly steps: number }
+  | { readonly type: "skipped"; readonly stage: string }
+  | { readonly type: "fallback"; readonly checkpoint: string }
+  | { readonly type: "step"; readonly metrics: StepMetrics }
+  | { readonly type: "checkpoint"; readonly path: string }
+  | { readonly type: "interrupted"; readonly path: string }
+  | { readonly type: "saved"; readonly path: string };
