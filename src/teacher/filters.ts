@@ -16,7 +16,7 @@ const rules: readonly (readonly [FilterReason, RegExp])[] = [
   ],
   [
     "source leak",
-    /\bcaptions?\b|\bbounding[ -]box|\bboxes? (?:labell?ed|listed)|\b(the|these|those|given|provided) (sentences|descriptions|information|text|details|context|annotations?)\b|\b(no|not|is|are|as|was|were) mention(ed)?\b|\baccording to the (list|image description|data)\b|\bprovided (image|list)\b/i,
+    /\bcaptions?\b|\bbounding[ -]box|\bboxes? (?:labell?ed|listed)|\b(given|provided) (sentences?|descriptions?|information|text|details|context|annotations?)\b|\b(the|these|those) (sentences|descriptions|annotations)\b|\baccording to the (information|text|details|context)\b|\b(no|not|is|are|as|was|were) mention(ed)?\b|\baccording to the (list|image description|data)\b|\bprovided (image|list)\b/i,
   ],
   [
     "coordinates",

@@ -40,10 +40,23 @@ export function countCooccurrence(pictures: readonly Iterable<string>[]): Cooccu
  * part, where there are too few answers for that). `tally` holds how often each answer could be given.
  */
 export function keepProbabilities(tally: ReadonlyMap<string, number>, share: number): ReadonlyMap<string, number> {
-  const amounts = [...tally.values()];
-  const limit = Math.max(share, 1 / Math.max(1, amounts.length));
-  // the largest cap with cap = limit · Σ min(amount, cap), reached from above
-  let cap = Math.max(0, ...amounts);
-  for (let step = 0; step < 200; step++) cap = limit * amounts.reduce((sum, amount) => sum + Math.min(amount, cap), 0);
+  const cap = largestCap([...tally.values()], Math.max(share, 1 / tally.size));
   return new Map([...tally].map(([answer, amount]) => [answer, amount > 0 ? Math.min(1, cap / amount) : 0]));
+}
+
+/** The largest cap with cap ≤ limit · Σ min(amount, cap), where limit · (number of amounts) ≥ 1. */
+function largestCap(amounts: readonly number[], limit: number): number {
+  const sorted = [...amounts].sort((a, b) => b - a);
+  let below = sorted.reduce((sum, amount) => sum + amount, 0);
+  if ((sorted[0] ?? 0) <= limit * below) return sorted[0] ?? 0;
+  for (const [i, amount] of sorted.entries()) {
+    below -= amount;
+    const capped = i + 1;
+    // so many equal answers cannot exceed the limit
+    if (limit * capped >= 1) return amount;
+    // cap = limit · (capped · cap + below)
+    const cap = (limit * below) / (1 - limit * capped);
+    if (cap >= (sorted[i + 1] ?? 0)) return cap;
+  }
+  return 0;
 }

@@ -1,0 +1,106 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { builtInKinds, readBuiltInKinds, readKind } from "./kind.ts";
+import { requestFor } from "./messages.ts";
+import { judge } from "./verdict.ts";
+
+const kinds = await readBuiltInKinds();
+const folders: string[] = [];
+afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true }))));
+
+const picture = {
+  id: "7",
+  image: "7.jpg",
+  captions: [" a dog on a  sofa ", "Unable to see this image", "A DOG SLEEPS ON A COUCH"],
+  objects: [{ name: "Dog", box: [0.1, 0.25, 0.50004, 0.9999] as const }],
+};
+
+async function folder(prompt: string, example?: string): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), "kind-"));
+  folders.push(path);
+  await mkdir(join(path, "examples"));
+  await writeFile(join(path, "prompt.md"), prompt);
+  if (example !== undefined) await writeFile(join(path, "examples", "1.md"), example);
+  return path;
+}
+
+const head = "---\nname: mine\nversion: 2\ntemperature: 0\nmax_tokens: 9\ncontext: captions\nreply: pair\n---\n";
+
+describe("built-in kinds", () => {
+  test("all three, and no other", async () => {
+    expect(kinds.map(({ name }) => name)).toEqual([...builtInKinds]);
+    expect(() => readBuiltInKinds(["poem"])).toThrow(/"poem".*choose among conversation/);
+  });
+
+  test.each(kinds)("the examples of $name would be accepted themselves", (kind) => {
+    expect(kind.examples.length).toBeGreaterThanOrEqual(2);
+    for (const { reply, context } of kind.examples) {
+      const verdict = judge({ text: reply, finish: "stop" }, kind, "q");
+      expect(verdict).toHaveProperty("pairs");
+      expect(context.includes("[0.")).toBe(kind.context === "captions+boxes");
+    }
+  });
+
+  test.each(kinds)("$name is laid out as LLaVA's: system, examples in turn, context", (kind) => {
+    const request = requestFor(picture, kind, "m", 3);
+    if ("skipped" in request) throw new Error("skipped");
+    const { messages } = request.chat;
+    const shots = kind.examples.flatMap(() => ["user", "assistant"]);
+    expect(messages.map(({ role }) => role)).toEqual(["system", ...shots, "user"]);
+    const captions = "A dog on a sofa.\nA dog sleeps on a couch.";
+    const boxes = kind.context === "captions" ? "" : "\n\ndog: [0.100, 0.250, 0.500, 1.000]";
+    expect(messages.at(-1)?.content).toBe(captions + boxes);
+  });
+});
+
+describe("requests", () => {
+  test("the key depends on all that is sent and on the version of the prompt", () => {
+    const [kind] = kinds;
+    if (kind === undefined) throw new Error("no kind");
+    const key = (...changes: Partial<typeof kind>[]): string => {
+      const request = requestFor(picture, Object.assign({}, kind, ...changes) as typeof kind, "m", undefined);
+      return "skipped" in request ? "" : request.key;
+    };
+    expect(key()).toBe(key());
+    const changed = [key(), key({ version: 9 }), key({ system: "x" }), key({ temperature: 1 }), key({ maxTokens: 1 })];
+    expect(new Set(changed).size).toBe(5);
+  });
+
+  test("a picture without a usable caption is skipped", () => {
+    const [kind] = kinds;
+    expect(requestFor({ ...picture, captions: ["<image>"] }, kind as (typeof kinds)[number], "m", 0)).toEqual({
+      skipped: "no usable caption",
+    });
+  });
+});
+
+describe("a user's kind", () => {
+  test("is a folder", async () => {
+    const kind = await readKind(
+      await folder(`${head}Say it.\r\n`, "## Context\nA dog.\n\n## Reply\nQuestion:\na\n===\nAnswer:\nb\n"),
+    );
+    expect(kind).toMatchObject({ name: "mine", system: "Say it.", examples: [{ context: "A dog." }] });
+  });
+
+  test.each([
+    ["no front matter", "Say it.", undefined, /front matter/],
+    ["no prompt", head, undefined, /front matter/],
+    ["a wrong value", `${head.replace("pair", "poem")}Say it.`, undefined, /reply/],
+    ["an unknown field", `${head.replace("version", "color: red\nversion")}Say it.`, undefined, /color/],
+    ["no YAML", `${head.replace("version: 2", "version: [")}Say it.`, undefined, /YAML/],
+    ["a placeholder", `${head}Say it.\nUse {{captions}}.`, undefined, /\{\{captions\}\}.*prompt\.md:10/],
+    ["questions without use", `${head.replace("pair", "pair\nquestions: [a]")}Say it.`, undefined, /questions/],
+    ["an example of another layout", `${head}Say it.`, "# Context\na", /## Context.*1\.md/],
+  ])("with %s is refused", async (_name, prompt, example, message) => {
+    await expect(readKind(await folder(prompt, example))).rejects.toMatchObject({
+      code: "PROMPT_INVALID",
+      message: expect.stringMatching(message) as string,
+    });
+  });
+
+  test("that is missing is refused", async () => {
+    await expect(readKind("/nowhere")).rejects.toMatchObject({ code: "FILE_MISSING" });
+  });
+});
