@@ -1,6 +1,6 @@
 // The plain loops that a pass can call, as data: what each takes and writes.
 import type { EngineBuffer } from "./engine.ts";
-import type { AdamWOptions } from "./optimiser-loops.ts";
+import type { AdamWOptions } from "./loops.ts";
 
 type Floats = EngineBuffer<"float32">;
 type Ids = EngineBuffer<"int32">;

@@ -3,7 +3,7 @@ import type { Arrays, DType } from "../graph/tensor.ts";
 import type { EngineBuffer } from "./engine.ts";
 import type { KernelCall } from "./kernel-calls.ts";
 import { addAt, copyBlocks, gatherRows, scatterAddRows } from "./kernel-rows.ts";
-import { adamwConstants } from "./optimiser-loops.ts";
+import { adamwConstants } from "./loops.ts";
 import { loopsFor } from "./pool.ts";
 
 export type { KernelCall } from "./kernel-calls.ts";
@@ -36,8 +36,7 @@ const kernels: { readonly [K in KernelCall["kernel"]]: Kernel<K> } = {
   },
   addInto({ into, from, factor = 1 }, arrayOf) {
     const [sum, x] = [arrayOf(into), arrayOf(from)];
-    const f = Math.fround(factor);
-    for (let i = 0; i < sum.length; i++) sum[i]! += Math.fround(f * x[i]!);
+    loopsFor(sum, x).addScaled(sum, x, factor);
   },
   gatherRows,
   scatterAddRows,

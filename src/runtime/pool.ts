@@ -1,6 +1,7 @@
 // A pool's memory: one WebAssembly memory, so that vector loops can work in place on the tensors ONNX Runtime is fed.
 import { RunError } from "../errors.ts";
-import { type OptimiserLoops, plainLoops } from "./optimiser-loops.ts";
+import type { Loops } from "./loops.ts";
+import { stagedLoops } from "./staged-loops.ts";
 import { vectorLoops } from "./wasm-kernels.ts";
 import { page, WebAssembly } from "./wasm-host.ts";
 
@@ -9,7 +10,7 @@ export const largestPool = 2 ** 32 - page;
 /** Every tensor of a pool starts at a cache line. */
 export const alignment = 64;
 
-const loops = new WeakMap<ArrayBufferLike, OptimiserLoops>();
+const loops = new WeakMap<ArrayBufferLike, Loops>();
 
 /** A zeroed memory whose pages are taken from the system when first touched; throws `ENGINE_MEMORY`. */
 export function createPool(name: string, bytes: number): ArrayBuffer {
@@ -28,9 +29,9 @@ export function createPool(name: string, bytes: number): ArrayBuffer {
   }
 }
 
-/** The vector loops when all arrays lie in one pool, else the plain ones. */
-export function loopsFor(...arrays: readonly Float32Array[]): OptimiserLoops {
+/** The vector loops in place when all arrays lie in one pool, else by way of a small memory. */
+export function loopsFor(...arrays: readonly Float32Array[]): Loops {
   const buffer = arrays[0]?.buffer;
   const inOnePool = buffer !== undefined && arrays.every((array) => array.buffer === buffer);
-  return (inOnePool ? loops.get(buffer) : undefined) ?? plainLoops;
+  return (inOnePool ? loops.get(buffer) : undefined) ?? stagedLoops();
 }

@@ -1,4 +1,4 @@
-// The optimiser's loops as WebAssembly SIMD, for tensors that lie in one pool's memory.
+// The loops over all weights as WebAssembly SIMD, for tensors that lie in one memory.
 import {
   assemble,
   defineFunction,
@@ -12,7 +12,7 @@ import {
   type Statement,
 } from "./wasm-assembler.ts";
 import { type WasmMemory, type WasmModule, WebAssembly } from "./wasm-host.ts";
-import { type AdamWConstants, type OptimiserLoops, plainLoops } from "./optimiser-loops.ts";
+import { type AdamWConstants, type Loops, plainLoops } from "./loops.ts";
 
 type Vector = Expression<"v128">;
 const { add, subtract, multiply, divide, sqrt, load, store, splat } = f32x4;
@@ -95,42 +95,70 @@ const sumSquares = defineFunction("sumSquares", { x: "i32", end: "i32" }, ({ par
   };
 });
 
-type AdamWExport = (p: number, g: number, m: number, v: number, end: number, ...constants: number[]) => void;
-type SumSquaresExport = (x: number, end: number) => number;
+/** into ← into + factor · from over the bytes into..end (a multiple of 16). */
+const addScaled = defineFunction(
+  "addScaled",
+  { into: "i32", from: "i32", end: "i32", factor: "f32" },
+  ({ parameters: { into, from, end, factor }, local }) => {
+    const factors = local("v128");
+    const step = i32.constant(16);
+    return {
+      body: [
+        set(factors, splat(factor)),
+        repeatWhile(i32.less(into, end), [
+          store(into, add(load(into), multiply(factors, load(from)))),
+          set(into, i32.add(into, step)),
+          set(from, i32.add(from, step)),
+        ]),
+      ],
+    };
+  },
+);
 
-/** Elements per call: V8 swaps in its optimised code between calls, never inside one. */
-const chunk = 1 << 18;
+interface Exports {
+  readonly adamw: (p: number, g: number, m: number, v: number, end: number, ...constants: number[]) => void;
+  readonly sumSquares: (x: number, end: number) => number;
+  readonly addScaled: (into: number, from: number, end: number, factor: number) => void;
+}
+
 let compiled: WasmModule | undefined;
 
 /** The vector loops over one memory; arrays may start anywhere in it, and the last few elements go to the plain loops. */
-export function vectorLoops(memory: WasmMemory): OptimiserLoops {
-  compiled ??= new WebAssembly.Module(assemble([adamw, sumSquares]));
-  const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
-  const run = { adamw: exports["adamw"] as AdamWExport, sumSquares: exports["sumSquares"] as SumSquaresExport };
+export function vectorLoops(memory: WasmMemory): Loops {
+  compiled ??= new WebAssembly.Module(assemble([adamw, sumSquares, addScaled]));
+  const exports = new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as Exports;
   return {
     adamw(p, g, m, v, constants) {
       const values = argumentsOf(constants);
-      const vectors = p.length - (p.length % 4);
-      for (let i = 0; i < vectors; i += chunk) {
-        const [atP, atG, atM, atV] = [p, g, m, v].map((array) => array.byteOffset + 4 * i) as [
-          number,
-          number,
-          number,
-          number,
-        ];
-        run.adamw(atP, atG, atM, atV, p.byteOffset + 4 * Math.min(i + chunk, vectors), ...values);
-      }
-      plainLoops.adamw(p.subarray(vectors), g.subarray(vectors), m.subarray(vectors), v.subarray(vectors), constants);
+      const done = inChunks(p, 4, (at, end) => {
+        exports.adamw(p.byteOffset + at, g.byteOffset + at, m.byteOffset + at, v.byteOffset + at, end, ...values);
+      });
+      plainLoops.adamw(p.subarray(done), g.subarray(done), m.subarray(done), v.subarray(done), constants);
     },
     sumSquares(x) {
-      const vectors = x.length - (x.length % 8);
       let sum = 0;
-      for (let i = 0; i < vectors; i += chunk) {
-        sum += run.sumSquares(x.byteOffset + 4 * i, x.byteOffset + 4 * Math.min(i + chunk, vectors));
-      }
-      return sum + plainLoops.sumSquares(x.subarray(vectors));
+      const done = inChunks(x, 8, (at, end) => {
+        sum += exports.sumSquares(x.byteOffset + at, end);
+      });
+      return sum + plainLoops.sumSquares(x.subarray(done));
+    },
+    addScaled(into, from, factor) {
+      const done = inChunks(into, 4, (at, end) => {
+        exports.addScaled(into.byteOffset + at, from.byteOffset + at, end, factor);
+      });
+      plainLoops.addScaled(into.subarray(done), from.subarray(done), factor);
     },
   };
+}
+
+/** Elements per call: V8 swaps in its optimised code between calls, never inside one. */
+const chunk = 1 << 18;
+
+/** Calls `run` with byte distances from the array's start and the address where to end; returns the elements covered. */
+function inChunks(array: Float32Array, lanes: number, run: (at: number, end: number) => void): number {
+  const covered = array.length - (array.length % lanes);
+  for (let i = 0; i < covered; i += chunk) run(4 * i, array.byteOffset + 4 * Math.min(i + chunk, covered));
+  return covered;
 }
 
 function argumentsOf(constants: AdamWConstants): number[] {

@@ -1,4 +1,4 @@
-// AdamW and the sum of squares as plain float32 loops: the reference for, and the fallback of, wasm-kernels.ts.
+// The loops over all weights in plain float32: what wasm-kernels.ts must equal, and what does its last few elements.
 
 /** What one AdamW step multiplies with, rounded to float32. */
 export interface AdamWConstants {
@@ -47,16 +47,18 @@ export function adamwConstants(options: AdamWOptions): AdamWConstants {
 }
 
 /** The loops that have a fast form; all arrays of one call have one length. */
-export interface OptimiserLoops {
+export interface Loops {
   adamw(p: Float32Array, g: Float32Array, m: Float32Array, v: Float32Array, constants: AdamWConstants): void;
   /** Σ x² in float64; NaN or Infinity when any element is not finite */
   sumSquares(x: Float32Array): number;
+  /** into ← into + factor · from */
+  addScaled(into: Float32Array, from: Float32Array, factor: number): void;
 }
 
 const { fround, sqrt } = Math;
 
 /** One element at a time, each operation rounded to float32. */
-export const plainLoops: OptimiserLoops = {
+export const plainLoops: Loops = {
   adamw(p, g, m, v, { scale, decay, gain1, beta2, gain2, epsilon, stepSize }) {
     for (let i = 0; i < p.length; i++) {
       const gradient = fround(g[i]! * scale);
@@ -71,7 +73,11 @@ export const plainLoops: OptimiserLoops = {
   },
   sumSquares(x) {
     let sum = 0;
-    for (const value of x) sum += value * value;
+    for (let i = 0; i < x.length; i++) sum += x[i]! * x[i]!;
     return sum;
+  },
+  addScaled(into, from, factor) {
+    const f = fround(factor);
+    for (let i = 0; i < into.length; i++) into[i]! += fround(f * from[i]!);
   },
 };
