@@ -91,13 +91,14 @@ export function split(x: Value, axis: number, lengths: readonly number[]): Value
   return lengths.map((length) => slice(x, axis, start, (start += length)));
 }
 
+const reduce = (op: "ReduceSum" | "ReduceMean" | "ReduceMax", x: Value, axes: readonly number[]): Value =>
+  axes.length === 0 ? x : apply(op, [x], { axes });
 /** Sums over `axes`, which stay with length 1. */
-export const sum = (x: Value, axes: readonly number[]): Value =>
-  axes.length === 0 ? x : apply("ReduceSum", [x], { axes });
+export const sum = (x: Value, axes: readonly number[]): Value => reduce("ReduceSum", x, axes);
 /** Means over `axes`, which stay with length 1. */
-export const mean = (x: Value, axes: readonly number[]): Value => apply("ReduceMean", [x], { axes });
+export const mean = (x: Value, axes: readonly number[]): Value => reduce("ReduceMean", x, axes);
 /** Largest over `axes`, which stay with length 1. */
-export const max = (x: Value, axes: readonly number[]): Value => apply("ReduceMax", [x], { axes });
+export const max = (x: Value, axes: readonly number[]): Value => reduce("ReduceMax", x, axes);
 /** Rows of `table` [V, …] at integer `indices`. */
 export const gather = (table: Value, indices: Value): Value => apply("Gather", [table, indices], {});
 /** `zeros` with rows of `updates` [N, …] added at int64 `indices` [N, 1]; rows may repeat. */
@@ -117,5 +118,5 @@ export const rmsNorm = (x: Value, weight: Value, epsilon: number): Value => appl
 /** (x − mean) / sqrt(var + ε) · weight + bias over the last axis. */
 export const layerNorm = (x: Value, weight: Value, bias: Value, epsilon: number): Value =>
   apply("LayerNorm", [x, weight, bias], { epsilon });
-/** A constant of zeros. */
-export const zeros = (dtype: DType, shape: Shape): Value => constant(tensor(dtype, shape));
+/** Zeros, written into the file as one number. */
+export const zeros = (dtype: DType, shape: Shape): Value => expand(constant(tensor(dtype, [])), shape);

@@ -1,7 +1,7 @@
 // The op table: for every op its ONNX form, its attributes, and the rule for its output's dtype and shape.
-import { BugError } from "../errors.ts";
 import type { ValueType } from "./graph.ts";
-import { type DType, type Shape, showShape, sizeOf } from "./tensor.ts";
+import { alongAxis, axisOf, broadcast, illegal, matMulShape, operand } from "./shape-rules.ts";
+import { type DType, sameShape, type Shape, showShape, sizeOf } from "./tensor.ts";
 
 type None = Readonly<Record<never, never>>;
 interface Axis {
@@ -65,33 +65,16 @@ interface OpSpec<A> {
   readonly infer: (inputs: readonly ValueType[], attributes: A) => ValueType;
 }
 
-/** numpy broadcasting of two shapes; throws `GRAPH_SHAPE`. */
-export function broadcast(a: Shape, b: Shape, op = "broadcast"): Shape {
-  const rank = Math.max(a.length, b.length);
-  return Array.from({ length: rank }, (_, i) => {
-    const m = a[a.length - rank + i] ?? 1;
-    const n = b[b.length - rank + i] ?? 1;
-    if (m !== n && m !== 1 && n !== 1) illegal(op, "shapes that broadcast", `${showShape(a)} and ${showShape(b)}`);
-    return m === 1 ? n : m;
-  });
-}
-
-function illegal(op: string, expected: string, got: string): never {
-  throw new BugError("GRAPH_SHAPE", { expected, got, where: `op ${op}` });
-}
-
-function operand(inputs: readonly ValueType[], index: number, op: string): ValueType {
-  return inputs[index] ?? illegal(op, `operand ${index}`, `${inputs.length} operands`);
-}
-
 const floating: readonly DType[] = ["float32", "float16"];
+const integers: readonly DType[] = ["int32", "int64"];
 
-function binary(type: string, result?: DType): OpSpec<None> {
+function binary(type: string, result?: DType, operands?: DType): OpSpec<None> {
   return {
     onnx: () => ({ type }),
     infer: (inputs) => {
       const [a, b] = [operand(inputs, 0, type), operand(inputs, 1, type)];
-      if (a.dtype !== b.dtype) illegal(type, "equal dtypes", `${a.dtype} and ${b.dtype}`);
+      if (a.dtype !== b.dtype || (operands ?? a.dtype) !== a.dtype)
+        illegal(type, operands ?? "equal dtypes", `${a.dtype} and ${b.dtype}`);
       return { dtype: result ?? a.dtype, shape: broadcast(a.shape, b.shape, type) };
     },
   };
@@ -103,6 +86,7 @@ function unary(type: string): OpSpec<None> {
     infer: (inputs) => {
       const { dtype, shape } = operand(inputs, 0, type);
       if (!floating.includes(dtype)) illegal(type, "a floating dtype", dtype);
+      if (type === "Softmax") axisOf(shape, shape.length - 1, type);
       return { dtype, shape };
     },
   };
@@ -113,22 +97,11 @@ function reduction(type: "ReduceSum" | "ReduceMean" | "ReduceMax"): OpSpec<Axes>
     onnx: ({ axes }) => ({ type, ints: { keepdims: 1 }, constants: [axes] }),
     infer: (inputs, { axes }) => {
       const { dtype, shape } = operand(inputs, 0, type);
-      if (axes.some((axis) => axis < 0 || axis >= shape.length))
-        illegal(type, `axes of ${showShape(shape)}`, axes.join(", "));
+      // ONNX takes no axes for all of them
+      if (axes.length === 0 || new Set(axes).size !== axes.length) illegal(type, "axes, each once", showShape(axes));
+      for (const axis of axes) axisOf(shape, axis, type);
       return { dtype, shape: shape.map((n, i) => (axes.includes(i) ? 1 : n)) };
     },
-  };
-}
-
-function matMulShape(inputs: readonly ValueType[]): ValueType {
-  const [a, b] = [operand(inputs, 0, "MatMul"), operand(inputs, 1, "MatMul")];
-  const [k, k2] = [a.shape.at(-1), b.shape.at(-2)];
-  if (a.shape.length < 2 || b.shape.length < 2 || k !== k2 || a.dtype !== b.dtype) {
-    illegal("MatMul", "[…, M, K] × […, K, N] of one dtype", `${showShape(a.shape)} × ${showShape(b.shape)}`);
-  }
-  return {
-    dtype: a.dtype,
-    shape: [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2), "MatMul"), a.shape.at(-2)!, b.shape.at(-1)!],
   };
 }
 
@@ -143,15 +116,13 @@ function normalization(
       const x = operand(inputs, 0, type);
       for (let i = 1; i <= parameters; i++) {
         const p = operand(inputs, i, type);
-        if (p.shape.length !== 1 || p.shape[0] !== x.shape.at(-1))
-          illegal(type, `a parameter [${x.shape.at(-1)}]`, showShape(p.shape));
+        if (p.shape.length !== 1 || p.shape[0] !== x.shape.at(-1) || p.dtype !== x.dtype)
+          illegal(type, `a parameter ${x.dtype} [${x.shape.at(-1)}]`, `${p.dtype} ${showShape(p.shape)}`);
       }
       return { dtype: x.dtype, shape: x.shape };
     },
   };
 }
-
-const alongAxis = (shape: Shape, axis: number, n: number): Shape => shape.map((m, i) => (i === axis ? n : m));
 
 /** Every op we build with. Adding an op is a row here, a row in autodiff/rules.ts and a test of each. */
 export const ops: { readonly [O in OpName]: OpSpec<OpAttributes[O]> } = {
@@ -161,7 +132,7 @@ export const ops: { readonly [O in OpName]: OpSpec<OpAttributes[O]> } = {
   Div: binary("Div"),
   Equal: binary("Equal", "bool"),
   GreaterOrEqual: binary("GreaterOrEqual", "bool"),
-  And: binary("And"),
+  And: binary("And", "bool", "bool"),
   Neg: unary("Neg"),
   Exp: unary("Exp"),
   Log: unary("Log"),
@@ -194,7 +165,9 @@ export const ops: { readonly [O in OpName]: OpSpec<OpAttributes[O]> } = {
     onnx: ({ shape }) => ({ type: "Reshape", constants: [shape] }),
     infer: (inputs, { shape }) => {
       const x = operand(inputs, 0, "Reshape");
-      if (sizeOf(x.shape) !== sizeOf(shape)) illegal("Reshape", `${sizeOf(x.shape)} elements`, showShape(shape));
+      // ONNX reads 0 and −1 as "copy" and "whatever is left"
+      if (sizeOf(x.shape) !== sizeOf(shape) || shape.some((n) => n < 1))
+        illegal("Reshape", `${sizeOf(x.shape)} elements, no length below 1`, showShape(shape));
       return { dtype: x.dtype, shape };
     },
   },
@@ -209,7 +182,9 @@ export const ops: { readonly [O in OpName]: OpSpec<OpAttributes[O]> } = {
     onnx: ({ axis }) => ({ type: "Concat", ints: { axis } }),
     infer: (inputs, { axis }) => {
       const first = operand(inputs, 0, "Concat");
-      for (const { shape } of inputs) {
+      axisOf(first.shape, axis, "Concat");
+      for (const { dtype, shape } of inputs) {
+        if (dtype !== first.dtype) illegal("Concat", first.dtype, dtype);
         if (showShape(alongAxis(shape, axis, 0)) !== showShape(alongAxis(first.shape, axis, 0))) {
           illegal("Concat", `shapes equal but for axis ${axis}`, inputs.map((x) => showShape(x.shape)).join(" "));
         }
@@ -242,14 +217,17 @@ export const ops: { readonly [O in OpName]: OpSpec<OpAttributes[O]> } = {
     }),
     infer: (inputs, { axis, before, after }) => {
       const { dtype, shape } = operand(inputs, 0, "Pad");
-      return { dtype, shape: alongAxis(shape, axis, shape[axis]! + before + after) };
+      const n = axisOf(shape, axis, "Pad");
+      if (before < 0 || after < 0) illegal("Pad", "lengths of at least 0", `${before} and ${after}`);
+      return { dtype, shape: alongAxis(shape, axis, n + before + after) };
     },
   },
   Gather: {
     onnx: () => ({ type: "Gather", ints: { axis: 0 } }),
     infer: (inputs) => {
       const [table, indices] = [operand(inputs, 0, "Gather"), operand(inputs, 1, "Gather")];
-      if (!["int32", "int64"].includes(indices.dtype)) illegal("Gather", "integer indices", indices.dtype);
+      if (!integers.includes(indices.dtype)) illegal("Gather", "integer indices", indices.dtype);
+      axisOf(table.shape, 0, "Gather");
       return { dtype: table.dtype, shape: [...indices.shape, ...table.shape.slice(1)] };
     },
   },
@@ -258,16 +236,31 @@ export const ops: { readonly [O in OpName]: OpSpec<OpAttributes[O]> } = {
     onnx: () => ({ type: "ScatterND", strings: { reduction: "add" } }),
     infer: (inputs, { rows }) => {
       const zeros = operand(inputs, 0, "ScatterAdd");
+      const [indices, updates] = [operand(inputs, 1, "ScatterAdd"), operand(inputs, 2, "ScatterAdd")];
       if (zeros.shape[0] !== rows) illegal("ScatterAdd", `${rows} rows`, showShape(zeros.shape));
+      const n = updates.shape[0] ?? 0;
+      if (indices.dtype !== "int64" || !sameShape(indices.shape, [n, 1]))
+        illegal("ScatterAdd", `indices int64 [${n}, 1]`, `${indices.dtype} ${showShape(indices.shape)}`);
+      if (updates.dtype !== zeros.dtype || !sameShape(updates.shape, alongAxis(zeros.shape, 0, n)))
+        illegal(
+          "ScatterAdd",
+          `rows of ${zeros.dtype} ${showShape(zeros.shape)}`,
+          `${updates.dtype} ${showShape(updates.shape)}`,
+        );
       return { dtype: zeros.dtype, shape: zeros.shape };
     },
   },
   GatherElements: {
     onnx: ({ axis }) => ({ type: "GatherElements", ints: { axis } }),
-    infer: (inputs) => ({
-      dtype: operand(inputs, 0, "GatherElements").dtype,
-      shape: operand(inputs, 1, "GatherElements").shape,
-    }),
+    infer: (inputs, { axis }) => {
+      const [x, indices] = [operand(inputs, 0, "GatherElements"), operand(inputs, 1, "GatherElements")];
+      if (!integers.includes(indices.dtype)) illegal("GatherElements", "integer indices", indices.dtype);
+      axisOf(x.shape, axis, "GatherElements");
+      // ONNX lets other axes be shorter; the gradient would have to pad them
+      if (!sameShape(alongAxis(x.shape, axis, 0), alongAxis(indices.shape, axis, 0)))
+        illegal("GatherElements", `${showShape(x.shape)} but for axis ${axis}`, showShape(indices.shape));
+      return { dtype: x.dtype, shape: indices.shape };
+    },
   },
   Where: {
     onnx: () => ({ type: "Where" }),
