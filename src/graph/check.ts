@@ -11,7 +11,10 @@ const movable: readonly DType[] = ["float32", "float16", "int32", "int64", "bool
 const integers: readonly DType[] = ["int32", "int64"];
 const onGpu: readonly DType[] = ["float32", "float16", "int32"];
 
-/** Operand dtypes by backend; measured on ONNX Runtime 1.30 (docs/decisions/engine.md). int64 arithmetic has no WebGPU kernel. */
+/**
+ * Dtypes of the operands that carry data, by backend (ONNX Runtime 1.30). The CPU column is tested by running it;
+ * int64 arithmetic has no WebGPU kernel.
+ */
 const legal: { readonly [O in OpName]: Readonly<Record<Backend, readonly DType[]>> } = {
   Add: { cpu: [...f, ...integers], webgpu: onGpu },
   Sub: { cpu: [...f, ...integers], webgpu: onGpu },
@@ -36,41 +39,41 @@ const legal: { readonly [O in OpName]: Readonly<Record<Backend, readonly DType[]
   ReduceSum: { cpu: f, webgpu: f },
   ReduceMean: { cpu: f, webgpu: f },
   ReduceMax: { cpu: f, webgpu: f },
-  Gather: { cpu: movable, webgpu: [...onGpu, "int64"] },
-  ScatterAdd: { cpu: ["float32", "int64"], webgpu: [...f, "int64"] },
-  GatherElements: { cpu: movable, webgpu: [...onGpu, "int64"] },
-  Where: { cpu: [...f, "bool", "int64"], webgpu: [...onGpu, "bool"] },
+  Gather: { cpu: movable, webgpu: onGpu },
+  ScatterAdd: { cpu: ["float32", "int64"], webgpu: f },
+  GatherElements: { cpu: movable, webgpu: onGpu },
+  Where: { cpu: [...f, ...integers, "uint8"], webgpu: [...onGpu, "bool"] },
   Equal: { cpu: [...f, ...integers], webgpu: onGpu },
   GreaterOrEqual: { cpu: [...f, ...integers], webgpu: onGpu },
   And: { cpu: ["bool"], webgpu: ["bool"] },
-  Cast: { cpu: movable, webgpu: [...onGpu, "bool"] },
+  Cast: { cpu: [...movable, "int8"], webgpu: [...onGpu, "bool"] },
   RmsNorm: { cpu: f, webgpu: f },
   LayerNorm: { cpu: f, webgpu: f },
 };
 
+/** Operands that choose instead of carrying data: their dtype is the shape rule's business, and every backend takes it. */
+const choosers: Partial<Readonly<Record<OpName, number>>> = { Where: 0, Gather: 1, GatherElements: 1, ScatterAdd: 1 };
+
 /** Throws `GRAPH_ILLEGAL` naming the first op whose operands the backend can't run, or whose recorded type is not what its rule says. */
 export function checkGraph(graph: Graph, backend: Backend): void {
-  graph.values.forEach((value, index) => {
-    const { node } = value;
+  graph.values.forEach(({ node, dtype, shape }, index) => {
     if (node.kind !== "op") return;
-    const where = `graph ${graph.name}, value ${index}, op ${node.op}`;
-    for (const { dtype } of node.inputs) {
-      if (dtype === "bool" && node.op === "Where") continue;
-      if (!legal[node.op][backend].includes(dtype)) {
-        throw new BugError("GRAPH_ILLEGAL", {
-          expected: `${legal[node.op][backend].join(" or ")} on ${backend}`,
-          got: dtype,
-          where,
-        });
-      }
+    const fail = (expected: string, got: string): never => {
+      throw new BugError("GRAPH_ILLEGAL", {
+        expected,
+        got,
+        where: `graph ${graph.name}, value ${index}, op ${node.op}`,
+      });
+    };
+    const allowed = legal[node.op][backend];
+    const used = node.inputs.filter((_, i) => i !== choosers[node.op]).map((x) => x.dtype);
+    // what a cast makes needs a kernel too
+    for (const one of node.op === "Cast" ? [...used, dtype] : used) {
+      if (!allowed.includes(one)) fail(`${allowed.join(" or ")} on ${backend}`, one);
     }
     const inferred = ops[node.op].infer(node.inputs, node.attributes as never);
-    if (inferred.dtype !== value.dtype || !sameShape(inferred.shape, value.shape)) {
-      throw new BugError("GRAPH_ILLEGAL", {
-        expected: `${inferred.dtype} ${showShape(inferred.shape)}`,
-        got: `${value.dtype} ${showShape(value.shape)}`,
-        where,
-      });
+    if (inferred.dtype !== dtype || !sameShape(inferred.shape, shape)) {
+      fail(`${inferred.dtype} ${showShape(inferred.shape)}`, `${dtype} ${showShape(shape)}`);
     }
   });
 }
