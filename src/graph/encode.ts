@@ -8,7 +8,7 @@ const irVersion = 10;
 const opset = 21;
 
 export interface EncodeOptions {
-  /** adds a sequence named `sequenceOutput` as the first output: see runtime/zero-copy.ts for why */
+  /** adds a sequence named `sequenceOutput` as the first output: see runtime/zero-copy-node.ts for why */
   readonly leadingSequence?: boolean;
 }
 export const sequenceOutput = "__sequence";
@@ -50,6 +50,7 @@ function writeGraph(writer: ProtoWriter, graph: Graph, leadingSequence: boolean)
   for (const output of graph.outputs) writer.message(12, (w) => writeValueInfo(w, output));
 }
 
+/** Inside, names begin with "__": graph() keeps those free. */
 function nameValues(graph: Graph): Names {
   const names = new Map<Value, string>();
   for (const { name, value } of graph.outputs) {
@@ -57,7 +58,7 @@ function nameValues(graph: Graph): Names {
   }
   graph.values.forEach((value, i) => {
     if (value.node.kind === "input") names.set(value, value.node.name);
-    else if (!names.has(value)) names.set(value, `v${i}`);
+    else if (!names.has(value)) names.set(value, `__${i}`);
   });
   return { of: (value) => names.get(value)! };
 }
@@ -66,7 +67,7 @@ function writeOp(writer: ProtoWriter, value: Value, node: OpNode, names: Names):
   const form = ops[node.op].onnx(node.attributes as never, value, node.inputs);
   const output = names.of(value);
   const constants = (form.constants ?? []).map((list, i) => {
-    const name = `${output}__${i}`;
+    const name = `__${output}__${i}`;
     writeTensor(writer, name, tensor("int64", [list.length], BigInt64Array.from(list, BigInt)));
     return name;
   });

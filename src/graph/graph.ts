@@ -88,7 +88,8 @@ export function topological(outputs: Iterable<Value>): Value[] {
 
 /**
  * A graph from named outputs; its inputs are the input nodes they reach, in the order they are met.
- * Throws `GRAPH_INPUT_TWICE` when two different inputs share a name.
+ * Names beginning with "__" are the encoder's own. Throws `GRAPH_INPUT_TWICE` when two different inputs share a name,
+ * `GRAPH_NAME` when an output takes the name of an input that it is not, or a name of the encoder's.
  */
 export function graph(name: string, outputs: Readonly<Record<string, Value>>): Graph {
   const values = topological(Object.values(outputs));
@@ -104,6 +105,7 @@ export function graph(name: string, outputs: Readonly<Record<string, Value>>): G
     }
     inputs.set(node.name, { name: node.name, dtype, shape });
   }
+  checkNames(name, [...inputs.keys()], outputs);
   return {
     name,
     inputs: [...inputs.values()],
@@ -115,6 +117,24 @@ export function graph(name: string, outputs: Readonly<Record<string, Value>>): G
     })),
     values,
   };
+}
+
+function checkNames(where: string, inputs: readonly string[], outputs: Readonly<Record<string, Value>>): void {
+  for (const input of inputs) {
+    const output = Object.hasOwn(outputs, input) ? outputs[input]!.node : undefined;
+    if (output && !(output.kind === "input" && output.name === input)) {
+      throw new BugError("GRAPH_NAME", {
+        expected: "outputs with names of their own",
+        got: `the input ${input}`,
+        where,
+      });
+    }
+  }
+  for (const name of [...inputs, ...Object.keys(outputs)]) {
+    if (name.startsWith("__")) {
+      throw new BugError("GRAPH_NAME", { expected: 'names that do not begin with "__"', got: name, where });
+    }
+  }
 }
 
 /**
