@@ -1,7 +1,11 @@
 // The program: its verbs, its help, and how it refuses what it does not know.
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { addDataCheck } from "./data-check.ts";
+import { addDataConvert } from "./data-convert.ts";
+import { addDataPreview } from "./data-preview.ts";
 import { addInspect } from "./inspect.ts";
+import { addTeach } from "./teach.ts";
 
 /** The whole command line, ready to parse. Usage errors are thrown as CommanderError and written by the caller. */
 export function createProgram(): Command {
@@ -13,6 +17,11 @@ export function createProgram(): Command {
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ outputError: () => undefined });
+  addTeach(program);
+  const data = program.command("data").description("check, preview and convert training data");
+  addDataCheck(data);
+  addDataPreview(data);
+  addDataConvert(data);
   addInspect(program);
   return program;
 }

@@ -1,0 +1,86 @@
+// How samples become tokens for the data verbs: as a recipe's stage will do it, or as a model reads them.
+import { InputError } from "../errors.ts";
+import type { Encoding } from "../data/encode.ts";
+import { tokensPerPicture } from "../models/config.ts";
+import { openModel } from "../models/node.ts";
+import { templateFor } from "../models/template.ts";
+import { createTokenizer } from "../text/tokenizer.ts";
+import { assemble, imageToken } from "../train/assemble.ts";
+import { readRecipe } from "../train/recipe-read.ts";
+import type { Recipe, StageRecipe } from "../train/recipe.ts";
+
+export interface EncodingOptions {
+  readonly recipe?: string;
+  /** a stage's name; the one that reads the file unless told */
+  readonly stage?: string;
+  readonly model?: string;
+  readonly template?: string;
+  /** tokens of a picture, for a language model that has no vision */
+  readonly pictureTokens?: number;
+}
+
+export interface ChosenEncoding {
+  readonly encoding: Encoding;
+  /** tokens that a row can hold at most */
+  readonly maxTokens: number;
+  /** the images folder that the recipe names for the file */
+  readonly images?: string;
+}
+
+/** The encoding that `--recipe` or `--model` name; undefined without either. Throws `STAGE_UNKNOWN`, `MODEL_KIND`. */
+export async function chooseEncoding(file: string, options: EncodingOptions): Promise<ChosenEncoding | undefined> {
+  if (options.recipe !== undefined) return ofRecipe(file, await readRecipe(options.recipe), options);
+  return options.model === undefined ? undefined : ofModel(options.model, options);
+}
+
+async function ofRecipe(
+  file: string,
+  recipe: Recipe,
+  { stage: name, template }: EncodingOptions,
+): Promise<ChosenEncoding> {
+  const stage = chooseStage(recipe, file, name);
+  const { config, tokenizer, tokenizerFiles, close } = await assemble(recipe);
+  await close();
+  const images = stage.data.find(({ path }) => path === file)?.images;
+  return {
+    encoding: {
+      tokenizer,
+      template: templateFor(tokenizer, { name: template ?? stage.template ?? config.template, ...tokenizerFiles }),
+      tokensPerImage: tokensPerPicture(config),
+      imageTokenId: config.imageTokenId,
+    },
+    maxTokens: stage.row_length === "auto" ? config.language.maxPositions : stage.row_length,
+    ...(images === undefined ? {} : { images }),
+  };
+}
+
+function chooseStage({ stages }: Recipe, file: string, name: string | undefined): StageRecipe {
+  const reads = (stage: StageRecipe): boolean => stage.data.some(({ path }) => path === file);
+  const found =
+    name === undefined ? (stages.find(reads) ?? stages.at(-1)) : stages.find((stage) => stage.name === name);
+  if (found !== undefined) return found;
+  const expected = `one of the stages ${stages.map((stage) => stage.name).join(", ")}`;
+  throw new InputError("STAGE_UNKNOWN", { expected, got: `"${name}"`, where: "--stage" });
+}
+
+async function ofModel(path: string, { template: name, pictureTokens }: EncodingOptions): Promise<ChosenEncoding> {
+  const files = await openModel(path);
+  await files.close();
+  if (files.kind === "vision") {
+    const expected = "a model with a language half";
+    throw new InputError("MODEL_KIND", { expected, got: "a vision tower alone", where: path });
+  }
+  const tokenizerFiles = await files.tokenizer();
+  const { tokenizer } = createTokenizer(tokenizerFiles).withAdded([imageToken]);
+  const llava = files.kind === "llava" ? files.config : undefined;
+  const language = files.kind === "llava" ? files.config.language : files.config;
+  return {
+    encoding: {
+      tokenizer,
+      template: templateFor(tokenizer, { name: name ?? llava?.template, ...tokenizerFiles }),
+      tokensPerImage: llava === undefined ? (pictureTokens ?? 1) : tokensPerPicture(llava),
+      imageTokenId: llava?.imageTokenId ?? (tokenizer.controlId(imageToken) as number),
+    },
+    maxTokens: language.maxPositions,
+  };
+}

@@ -1,0 +1,199 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import sharp from "sharp";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { exitCodeOf } from "./failure.ts";
+import { createProgram } from "./program.ts";
+
+let folder: string;
+let source: string;
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "teach-"));
+  source = join(folder, "photos");
+  mkdirSync(source);
+  const names = ["dog", "cat", "car", "bus", "tree", "boat", "horse", "bench"];
+  const picture = await sharp({ create: { width: 32, height: 32, channels: 3, background: "red" } })
+    .jpeg()
+    .toBuffer();
+  const rows = names.map((name) => `${name}.jpg,A ${name} near a road.`);
+  for (const name of names) writeFileSync(join(source, `${name}.jpg`), picture);
+  writeFileSync(join(source, "captions.csv"), `file_name,caption\n${rows.join("\n")}\n`);
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(folder, { recursive: true });
+});
+
+const at = (name: string): string => join(folder, name);
+const readJson = (name: string): { image: string; conversations: { value: string }[] }[] =>
+  JSON.parse(readFileSync(at(name), "utf8"));
+
+async function run(...args: string[]): Promise<string> {
+  vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  await createProgram().parseAsync(args, { from: "user" });
+  const text = written.mock.calls.map(([each]) => String(each)).join("");
+  written.mockRestore();
+  return text;
+}
+
+async function failure(...args: string[]): Promise<unknown> {
+  return run(...args).then(
+    () => expect.fail("nothing was refused"),
+    (error: unknown) => error,
+  );
+}
+
+describe("llava teach", () => {
+  it("writes conversations and captions, and keeps the last pictures out of both", async () => {
+    const said = await run(
+      "teach",
+      source,
+      "--out",
+      at("d/instruct.json"),
+      "--align",
+      at("d/captions.json"),
+      "--keep-out",
+      "3",
+    );
+    const images = (name: string): Set<string> => new Set(readJson(name).map(({ image }) => image));
+    expect(images("d/captions.json")).toEqual(new Set(["dog.jpg", "cat.jpg", "car.jpg", "bus.jpg", "tree.jpg"]));
+    for (const image of images("d/instruct.json")) expect(images("d/captions.json")).toContain(image);
+    expect(said).toContain(`images folder: ${source}`);
+    expect(readJson("d/captions.json")[0]!.conversations).toEqual([
+      { from: "human", value: "<image>" },
+      { from: "gpt", value: "A dog near a road." },
+    ]);
+  });
+
+  it("writes the same twice, and something else with another seed", async () => {
+    const file = async (name: string, ...args: string[]): Promise<string> => {
+      await run("teach", source, "--out", at(name), ...args);
+      return readFileSync(at(name), "utf8");
+    };
+    expect(await file("a.json")).toBe(await file("b.json"));
+    expect(await file("c.json", "--seed", "1")).not.toBe(await file("d.json"));
+  });
+
+  it("takes the kinds that it is told, and no other", async () => {
+    const said = await run("teach", source, "--out", at("a.json"), "--kinds", "caption=1", "--json");
+    expect(JSON.parse(said)).toMatchObject({ samples: 8, pictures: 8, kept_out: 0, images: source });
+  });
+
+  it.each([
+    [["--kinds", "captions"], "FACTS_MIXTURE"],
+    [["--kinds", "caption=lots"], "FACTS_MIXTURE"],
+    [["--keep-out", "8"], "SPLIT_SIZE"],
+    [["--questions", "q"], "QUESTIONS_KEEP_OUT"],
+    [["--align", "OUT"], "OUT_IS_SOURCE"],
+    [["--teacher", "http://localhost:1/v1"], "TEACHER_MODEL"],
+    [["--teacher", "localhost", "--model", "m"], "ENDPOINT_ADDRESS"],
+    [["--teacher", "http://localhost:1/v1", "--model", "m", "--key-env", "NO_SUCH_VARIABLE"], "ENDPOINT_KEY"],
+    [["--images", "/no/such/folder"], "IMAGES_FOLDER"],
+    [["--turns", "0"], "commander.invalidArgument"],
+  ])("refuses %j, and writes nothing", async (args, code) => {
+    const error = await failure(
+      "teach",
+      source,
+      "--out",
+      at("a.json"),
+      ...args.map((arg) => (arg === "OUT" ? at("a.json") : arg)),
+    );
+    expect(error).toMatchObject({ code });
+    expect(exitCodeOf(error)).toBe(2);
+    expect(existsSync(at("a.json"))).toBe(false);
+  });
+
+  it("asks an endpoint, and does not ask again for what it has", async () => {
+    let asked = 0;
+    const server = createServer((request, response) => {
+      request.resume().on("end", () => {
+        asked++;
+        const content =
+          "A dog stands near a grey road under a clear sky. Behind it a low fence runs along a green field of grass.";
+        const usage = { prompt_tokens: 10, completion_tokens: 20 };
+        response.setHeader("content-type", "application/json");
+        response.end(
+          JSON.stringify({
+            model: "m",
+            choices: [{ message: { role: "assistant", content }, finish_reason: "stop" }],
+            usage,
+          }),
+        );
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const teacher = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+    try {
+      const args = [
+        "teach",
+        source,
+        "--out",
+        at("e.json"),
+        "--teacher",
+        teacher,
+        "--model",
+        "m",
+        "--kinds",
+        "detail",
+        "--json",
+      ];
+      const first = JSON.parse(await run(...args)) as { samples: number; completion_tokens: number };
+      expect(first.samples).toBeGreaterThan(0);
+      expect(asked).toBe(8);
+      expect(JSON.parse(await run(...args))).toEqual(first);
+      expect(asked).toBe(8);
+      expect(readJson("e.json")).toHaveLength(first.samples);
+    } finally {
+      server.close();
+    }
+  });
+});
+
+describe("llava data", () => {
+  beforeEach(() => run("data", "convert", source, "--out", at("captions.json")));
+
+  it("convert keeps samples as they are, as a list or as lines", async () => {
+    await run("data", "convert", at("captions.json"), "--out", at("captions.jsonl"));
+    await run("data", "convert", at("captions.jsonl"), "--out", at("again.json"));
+    expect(readJson("again.json")).toEqual(readJson("captions.json"));
+    expect(readFileSync(at("captions.jsonl"), "utf8").split("\n")).toHaveLength(9);
+    expect(await failure("data", "convert", at("captions.json"), "--out", at("captions.json"))).toMatchObject({
+      code: "OUT_IS_SOURCE",
+    });
+  });
+
+  it("check sums up what is right", async () => {
+    const found = JSON.parse(await run("data", "check", at("captions.json"), "--images", source, "--json")) as unknown;
+    expect(found).toMatchObject({
+      samples: 8,
+      pictures: 8,
+      answers: { sentence: 8 },
+      problems: { total: 0, first: [] },
+    });
+    expect(await run("data", "check", at("captions.json"), "--images", source)).toMatch(/pictures +8, all opened\n/);
+  });
+
+  it("check tells every problem, and fails", async () => {
+    rmSync(join(source, "dog.jpg"));
+    writeFileSync(join(source, "cat.jpg"), "not a picture");
+    const output = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+    const error: unknown = await createProgram()
+      .parseAsync(["data", "check", at("captions.json"), "--images", source, "--json"], { from: "user" })
+      .catch((thrown: unknown) => thrown);
+    const { problems } = JSON.parse(String(output.mock.calls[0]![0])) as {
+      problems: { total: number; first: unknown[] };
+    };
+    expect(problems).toMatchObject({ total: 2 });
+    expect(problems.first).toHaveLength(2);
+    expect(error).toMatchObject({ code: "DATA_PROBLEMS" });
+    expect(exitCodeOf(error)).toBe(2);
+  });
+
+  it("preview needs to know who reads", async () => {
+    expect(await failure("data", "preview", at("captions.json"))).toMatchObject({ code: "PREVIEW_MODEL" });
+  });
+});

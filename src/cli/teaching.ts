@@ -1,0 +1,86 @@
+// What `llava teach` does besides asking a teacher: keeps pictures out, and writes questions about them.
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { CaptionedPicture, Sample } from "../data/sample.ts";
+import { writeSamples } from "../data/samples.ts";
+import type { Source } from "../data/sources/source.ts";
+import { splitByPicture } from "../data/split.ts";
+import { InputError } from "../errors.ts";
+import { writeFileAtomic } from "../formats/node.ts";
+import { defaultMixture, type FactKindName } from "../teacher/facts/kinds.ts";
+import { factQuestions, presenceQuestions } from "../teacher/facts/questions.ts";
+import type { Mixture } from "../teacher/facts/survey.ts";
+
+/** Pictures for training, and those that training never sees. */
+export interface Divided {
+  readonly training: readonly CaptionedPicture[];
+  readonly keptOut: readonly CaptionedPicture[];
+}
+
+/** Keeps the last `keepOut` pictures out; throws `SPLIT_SIZE` when too few would be left. */
+export async function divide(source: Source, keepOut: number): Promise<Divided> {
+  const pictures: CaptionedPicture[] = [];
+  for await (const picture of source.pictures()) pictures.push(picture);
+  if (keepOut === 0) return { training: pictures, keptOut: [] };
+  const { training, heldOut } = splitByPicture(pictures, ({ image }) => [image], { last: keepOut });
+  return { training, keptOut: heldOut };
+}
+
+/** "presence,count=3" → the mixture with these kinds alone; without an amount a kind keeps its default. */
+export function parseMixture(text: string): Mixture {
+  const mixture = Object.fromEntries(Object.keys(defaultMixture).map((name) => [name, 0])) as Record<
+    FactKindName,
+    number
+  >;
+  for (const part of text.split(",")) {
+    const [name = "", amount] = part.trim().split("=");
+    if (!Object.hasOwn(defaultMixture, name)) {
+      const fix = `choose among ${Object.keys(defaultMixture).join(", ")}`;
+      throw new InputError("FACTS_MIXTURE", {
+        expected: "a kind of question",
+        got: `"${name}"`,
+        where: "--kinds",
+        fix,
+      });
+    }
+    const kind = name as FactKindName;
+    mixture[kind] = amount === undefined ? defaultMixture[kind] : Number(amount);
+  }
+  return mixture;
+}
+
+/** A file of questions about the pictures that were kept out. */
+export interface QuestionFile {
+  readonly path: string;
+  readonly questions: number;
+}
+
+/**
+ * Writes presence questions as POPE has them (three files, by how absent objects were chosen) and counting and
+ * left/right questions as samples for exact match. Frequencies are those of the training pictures.
+ */
+export async function writeQuestions(
+  folder: string,
+  { training, keptOut }: Divided,
+  seed: number,
+): Promise<QuestionFile[]> {
+  await mkdir(folder, { recursive: true });
+  const written: QuestionFile[] = [];
+  for (const strategy of ["random", "popular", "adversarial"] as const) {
+    const lines: string[] = [];
+    for await (const question of presenceQuestions(keptOut, { strategy, seed, statistics: training })) {
+      lines.push(`${JSON.stringify(question)}\n`);
+    }
+    const path = join(folder, `pope-${strategy}.jsonl`);
+    await writeFileAtomic(path, lines.join(""));
+    written.push({ path, questions: lines.length });
+  }
+  for (const kind of ["count", "left-right"] as const) {
+    const samples: Sample[] = [];
+    for await (const sample of factQuestions(keptOut, { kind, seed })) samples.push(sample);
+    const path = join(folder, `${kind}.json`);
+    await writeSamples(path, samples);
+    written.push({ path, questions: samples.length });
+  }
+  return written;
+}
