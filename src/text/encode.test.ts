@@ -5,7 +5,9 @@ import { describe, expect, it } from "vitest";
 import { lab } from "../../test/lab.ts";
 import { InputError } from "../errors.ts";
 import { imagesIn, partsOf, textTurn, turnsOf, type ChatTurn } from "./conversation.ts";
-import { encodeConversation, encodePrompt, IMAGE_PLACEHOLDER, type Encoded } from "./encode.ts";
+import { encodeConversation, encodePrompt, IMAGE_PLACEHOLDER, stopIds, type Encoded } from "./encode.ts";
+import { chatTemplateSource } from "./layout-jinja.ts";
+import { layouts } from "./layouts.ts";
 import { chatTemplateOf, modelTemplate } from "./model-template.ts";
 import type { Template } from "./segments.ts";
 import { requireControls, templateNamed, templates } from "./templates.ts";
@@ -188,7 +190,7 @@ describe.each(tokenizers)("properties with %s", (tokenizerName, tokenizer) => {
           expect(whole.learned[prompt.ids.length - 1] ?? 0).toBe(0);
         }
       }),
-      { numRuns: 40 },
+      { numRuns: 20 },
     );
   });
 
@@ -205,10 +207,37 @@ describe.each(tokenizers)("properties with %s", (tokenizerName, tokenizer) => {
           // nothing that was typed is an end token: all that are learned close a run
           expect([...ids.keys()].filter((i) => learned[i] === 1 && ends.includes(ids[i]))).toEqual(runs);
         }),
-        { numRuns: 40 },
+        { numRuns: 20 },
       );
     },
   );
+});
+
+describe.each(tokenizers)("shipped templates as Jinja with %s", (_, tokenizer) => {
+  it.each(Object.keys(layouts).filter((name) => fits(templateNamed(name), tokenizer)))(
+    "%s gives the same ids and mask",
+    (name) => {
+      const bos = tokenizer.addsBos ? 1 : 0;
+      const template = modelTemplate(tokenizer, chatTemplateSource(name, tokenizer.addsBos)!, name);
+      fc.assert(
+        fc.property(conversation, (turns) => {
+          const shipped = encodeConversation(tokenizer, templateNamed(name), turns);
+          const rendered = encodeConversation(tokenizer, template, turns);
+          expect([...rendered.ids]).toEqual([...shipped.ids.subarray(bos)]);
+          expect([...rendered.learned]).toEqual([...shipped.learned.subarray(bos)]);
+        }),
+        { numRuns: 20 },
+      );
+    },
+  );
+});
+
+it("an answer is over at the template's end token, or at EOS", () => {
+  const bytes = tinyTokenizer("bytes");
+  const stops = (name: string): string[] => stopIds(bytes, templateNamed(name)).map((id) => bytes.decode([id]));
+  expect(stops("vicuna_v1")).toEqual(["</s>"]);
+  expect(stops("chatml")).toEqual(["<|im_end|>", "</s>"]);
+  expect(stops("plain")).toEqual(["\n", "</s>"]);
 });
 
 describe("learned is the answer and its end, nothing else", () => {

@@ -39,6 +39,16 @@ export function encodePrompt(tokenizer: Tokenizer, template: Template, turns: re
   return encodeSegments(tokenizer, segments.slice(0, end));
 }
 
+/**
+ * The ids after which an answer is over: what the template has models learn as the last token of an answer (a newline
+ * for `plain`), and EOS where there is one.
+ */
+export function stopIds(tokenizer: Tokenizer, template: Template): number[] {
+  const { ids, learned } = encodeConversation(tokenizer, template, [textTurn("user", "a"), textTurn("assistant", "a")]);
+  const end = ids[learned.lastIndexOf(1)];
+  return [...new Set([end, tokenizer.eos?.id].filter((id) => id !== undefined))];
+}
+
 function encodeSegments(tokenizer: Tokenizer, segments: readonly Segment[]): Encoded {
   const ids: number[] = [];
   const learned: number[] = [];

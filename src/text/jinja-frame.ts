@@ -39,6 +39,7 @@ export function renderFrame(
   const nonce = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   const standIn = (turn: number, part: number): string => `${edge}x${nonce}x${turn}x${part}x${edge}`;
   const messages = turns.map(({ role, content }, turn) => {
+    if (isSilent({ role, content })) return { role, content: "" };
     if (style === "string") return { role, content: standIn(turn, 0) };
     const shown = shownParts(content).map(({ type }, part) =>
       type === "image" ? { type } : { type, text: standIn(turn, part) },
@@ -66,7 +67,12 @@ export function shownParts(content: readonly Part[]): readonly Part[] {
   return content.some((part) => part.type === "text") ? content : [...content, { type: "text", text: "" }];
 }
 
-/** One word differs between a template that copies, drops or transforms the words; only copying once is usable. */
+/** An empty system message: templates ask whether there is one, so it is shown to them as it is. */
+export function isSilent({ role, content }: ChatTurn): boolean {
+  return role === "system" && content.every((part) => part.type === "text" && part.text.length === 0);
+}
+
+/** A template may drop, repeat or transform the words; only one that copies them once is usable. */
 function checkPlaces(
   places: readonly ContentPlace[],
   turns: readonly ChatTurn[],
@@ -74,6 +80,7 @@ function checkPlaces(
   where: string,
 ): void {
   for (const [turn, { role, content }] of turns.entries()) {
+    if (isSilent({ role, content })) continue;
     const parts = style === "string" ? [{ type: "text" }] : shownParts(content);
     for (const [part, { type }] of parts.entries()) {
       if (type === "image") continue;

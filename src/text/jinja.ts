@@ -145,7 +145,12 @@ const globals = {
     const [start, stop] = second === undefined ? [0, Number(first)] : [Number(first), Number(second)];
     const step = third === undefined ? 1 : Number(third);
     const length = Math.max(0, Math.ceil((stop - start) / step));
-    if (!(length <= longestRange)) throw new RangeError(`range() of ${length} numbers`);
+    if (!(length <= longestRange)) {
+      throw new InputError("TEMPLATE_LIMIT", {
+        expected: `range() of at most ${longestRange} numbers`,
+        got: String(length),
+      });
+    }
     return Array.from({ length }, (_, i) => start + i * step);
   },
   strftime_now: (): string => fixedDate,

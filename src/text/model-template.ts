@@ -2,6 +2,7 @@
 import { InputError } from "../errors.ts";
 import { imageMarker, imagesIn, type ChatTurn, type Part } from "./conversation.ts";
 import {
+  isSilent,
   renderFrame,
   shownParts,
   unusableTemplate,
@@ -11,7 +12,7 @@ import {
 } from "./jinja-frame.ts";
 import { parseJinja } from "./jinja.ts";
 import type { Segment, Template } from "./segments.ts";
-import { answer, contents, textOf } from "./templates.ts";
+import { answer, contents, controlIdOf, textOf } from "./templates.ts";
 import { isObject } from "./tokenizer-files.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -62,13 +63,12 @@ export function modelTemplate(tokenizer: Tokenizer, source: string, where: strin
 function remembered(render: (turns: readonly ChatTurn[], style: ContentStyle) => Frame): typeof render {
   const known = new Map<string, Frame | InputError>();
   return (turns, style) => {
-    const kinds = (turn: ChatTurn): string =>
-      style === "parts"
-        ? shownParts(turn.content)
-            .map((part) => part.type[0])
-            .join("")
-        : "";
-    const key = `${style} ${turns.map((turn) => `${turn.role[0]}${kinds(turn)}`).join(" ")}`;
+    const kind = (turn: ChatTurn): string => {
+      if (isSilent(turn)) return "-";
+      const parts = style === "parts" ? shownParts(turn.content) : [];
+      return turn.role[0] + parts.map((part) => part.type[0]).join("");
+    };
+    const key = `${style} ${turns.map(kind).join(" ")}`;
     let frame = known.get(key);
     if (frame === undefined) {
       try {
@@ -103,6 +103,7 @@ function firstThatWorks<T>(attempts: readonly (() => T)[]): T {
 function leadWithSystem(turns: readonly ChatTurn[]): ChatTurn[] {
   const [system, question, ...rest] = turns;
   if (system === undefined || question === undefined) return [...turns];
+  if (isSilent(system)) return [question, ...rest];
   const lead: Part = { type: "text", text: `${textOf(system.content)}\n\n` };
   return [{ ...question, content: [lead, ...question.content] }, ...rest];
 }
@@ -129,6 +130,10 @@ function fillFrame(
     }
     segments.push(...frameSegments(after, tokenizer, style));
   }
+  // processors, which take lists, add BOS unless the template wrote it; a tokenizer's chat template is taken as it is
+  const opening = segments.find((segment) => segment.kind !== "text" || segment.text.length > 0);
+  const written = opening?.kind === "control" && controlIdOf(opening.control, tokenizer) === tokenizer.bos?.id;
+  if (style === "parts" && !written) segments.unshift({ kind: "control", control: "bos", learned: false });
   const drawn = segments.filter((segment) => segment.kind === "image").length;
   if (drawn !== imagesIn(turns)) throw unusableTemplate(`${imagesIn(turns)} pictures`, String(drawn), where);
   return segments;
