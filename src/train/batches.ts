@@ -3,7 +3,7 @@ import type { EncodedSample } from "../data/encode.ts";
 import { epochOrder } from "../data/order.ts";
 import { buildRow, packRows } from "../data/pack.ts";
 import type { LanguageConfig } from "../models/config.ts";
-import { type MicroBatch, microBatch, rowGroups } from "./micro-batch.ts";
+import { type MicroBatch, microBatch } from "./micro-batch.ts";
 
 /** A stage's samples; `index` decides ties and the order. */
 export interface StepPlan {
@@ -42,36 +42,69 @@ export function planSteps(
 
 /** How many tokens of a micro-batch keep the matrix products busy without costing memory. */
 const targetTokens = 1024;
+/** Row lengths are multiples of this: few programs to compile, little padding. */
+const lengthStep = 32;
+/** Tokens of a row at which attention costs as much as all other products of a layer (measured, SmolLM2-135M). */
+const attentionParity = 2500;
 
 export interface RowLayout {
-  /** tokens of a row */
+  /** tokens of the longest row; a multiple of `lengthStep` when chosen by us */
   readonly length: number;
-  /** rows of the largest micro-batch */
-  readonly rows: number;
+  /** tokens of the largest micro-batch */
+  readonly tokens: number;
+  /** rows as short as each step's samples allow, rather than all of one length */
+  readonly adaptive: boolean;
 }
 
-/** Rows as short as the longest sample allows (attention costs their square), at least 256, a multiple of 64. */
+/** What the longest sample asks for; a wanted length is kept for every row. */
 export function rowLayout(longest: number, wanted: number | "auto"): RowLayout {
-  const length = wanted === "auto" ? Math.max(256, Math.ceil(longest / 64) * 64) : wanted;
-  return { length, rows: 2 ** Math.max(0, Math.floor(Math.log2(targetTokens / length))) };
+  if (wanted !== "auto") return { length: wanted, tokens: Math.max(wanted, targetTokens), adaptive: false };
+  const length = Math.max(256, upTo(longest, lengthStep));
+  return { length, tokens: Math.max(length, targetTokens), adaptive: true };
 }
 
-/** Packs a step's samples into rows and those into micro-batches. */
+const upTo = (n: number, step: number): number => Math.ceil(n / step) * step;
+
+/** A step's documents in rows of one length. */
+export interface PackedStep {
+  readonly length: number;
+  /** indices of the samples of each row */
+  readonly rows: readonly (readonly number[])[];
+}
+
+/** Packs documents into the rows that cost least: padding counts as tokens, attention grows with a row's square. */
+export function packStep(lengths: readonly number[], layout: RowLayout): PackedStep {
+  const shortest = layout.adaptive ? upTo(Math.max(...lengths), lengthStep) : layout.length;
+  let best: PackedStep | undefined;
+  let bestCost = Infinity;
+  for (let length = shortest; length <= Math.max(layout.length, shortest); length += lengthStep) {
+    const rows = packRows(lengths, length);
+    const cost = rows.length * length * (1 + length / attentionParity);
+    if (cost < bestCost) [best, bestCost] = [{ length, rows }, cost];
+  }
+  return best!;
+}
+
+/** Packs a step's samples into rows and those into micro-batches of nearly equal size. */
 export function microBatches(
   samples: readonly EncodedSample[],
   layout: RowLayout,
   language: LanguageConfig,
 ): MicroBatch[] {
-  const packed = packRows(
+  const { length, rows: packed } = packStep(
     samples.map(({ ids }) => ids.length),
-    layout.length,
+    layout,
   );
   const rows = packed.map((members) =>
     buildRow(
       members.map((i) => samples[i]!),
-      layout.length,
+      length,
     ),
   );
-  let start = 0;
-  return rowGroups(rows.length, layout.rows).map((size) => microBatch(rows.slice(start, (start += size)), language));
+  const most = Math.max(1, Math.floor(layout.tokens / length));
+  const count = Math.ceil(rows.length / most);
+  return Array.from({ length: count }, (_, i) => {
+    const [start, end] = [Math.floor((i * rows.length) / count), Math.floor(((i + 1) * rows.length) / count)];
+    return microBatch(rows.slice(start, end), language);
+  });
 }

@@ -13,6 +13,8 @@ export interface PicturePlace {
 
 export interface MicroBatch {
   readonly rows: number;
+  /** tokens of a row */
+  readonly length: number;
   /** [N]; -1 where a picture's features stand and in padding */
   readonly ids: Int32Array<ArrayBuffer>;
   readonly documents: Int32Array<ArrayBuffer>;
@@ -51,6 +53,7 @@ export function microBatch(rows: readonly Row[], c: LanguageConfig): MicroBatch 
   const targetIds = Int32Array.from(targets.flatMap((target) => [...target.ids]));
   return {
     rows: rows.length,
+    length,
     ids,
     documents,
     positions,
@@ -79,17 +82,4 @@ function rotation(
     return all;
   };
   return { cos: spread(table.cos), sin: spread(table.sin) };
-}
-
-/** Sizes whose sum is `rows`, none above `most`, each a power of two: few shapes to compile, nothing padded. */
-export function rowGroups(rows: number, most: number): number[] {
-  const sizes: number[] = [];
-  let left = rows;
-  while (left > 0) {
-    let size = 2 ** Math.floor(Math.log2(most));
-    while (size > left) size /= 2;
-    sizes.push(size);
-    left -= size;
-  }
-  return sizes;
 }

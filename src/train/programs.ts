@@ -2,46 +2,48 @@
 import type { Graph } from "../graph/graph.ts";
 import type { LlavaConfig } from "../models/config.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
-import { layerGraphs, maskGraph } from "./decoder.ts";
+import { layerGraphs, maskGraph, type RowShape } from "./decoder.ts";
 import { headGraphs } from "./head.ts";
 import { projectorGraphs } from "./projection.ts";
 
 type Compiled<G> = { readonly [K in keyof G]: () => Promise<Program> };
 
 export interface Programs {
-  mask(rows: number): Promise<Program>;
-  layer(rows: number): Compiled<ReturnType<typeof layerGraphs>>;
+  mask(shape: RowShape): Promise<Program>;
+  layer(shape: RowShape): Compiled<ReturnType<typeof layerGraphs>>;
   head(rows: number): Compiled<ReturnType<typeof headGraphs>>;
   projector(rows: number): Compiled<ReturnType<typeof projectorGraphs>>;
   release(): Promise<void>;
 }
 
-/** Programs for rows of `length` tokens; each is compiled on its first use only. */
-export function stagePrograms(engine: Engine, config: LlavaConfig, length: number): Programs {
+/** Each program is compiled on its first use only. */
+export function stagePrograms(engine: Engine, config: LlavaConfig): Programs {
   const loaded = new Map<Graph, Promise<Program>>();
   const compile = (graph: Graph): Promise<Program> => {
     const program = loaded.get(graph) ?? engine.load(graph);
     loaded.set(graph, program);
     return program;
   };
-  const lazily = <G extends object>(build: (rows: number) => G): ((rows: number) => Compiled<G>) => {
-    const built = new Map<number, Compiled<G>>();
-    return (rows) => {
-      const known = built.get(rows);
+  const lazily = <K, G extends object>(build: (size: K) => G): ((size: K) => Compiled<G>) => {
+    const built = new Map<string, Compiled<G>>();
+    return (size) => {
+      const key = JSON.stringify(size);
+      const known = built.get(key);
       if (known) return known;
+      const graphs = Object.entries(build(size));
       const compiled = Object.fromEntries(
-        Object.entries(build(rows)).map(([key, graph]) => [key, () => compile(graph as Graph)]),
+        graphs.map(([name, graph]) => [name, () => compile(graph as Graph)]),
       ) as Compiled<G>;
-      built.set(rows, compiled);
+      built.set(key, compiled);
       return compiled;
     };
   };
-  const masks = lazily((rows: number) => ({ mask: maskGraph({ rows, length }, config.language.slidingWindow) }));
+  const masks = lazily((shape: RowShape) => ({ mask: maskGraph(shape, config.language.slidingWindow) }));
   return {
-    mask: (rows) => masks(rows).mask(),
-    layer: lazily((rows) => layerGraphs(config.language, { rows, length })),
-    head: lazily((rows) => headGraphs(config.language, rows)),
-    projector: lazily((rows) => projectorGraphs(config, rows)),
+    mask: (shape) => masks(shape).mask(),
+    layer: lazily((shape: RowShape) => layerGraphs(config.language, shape)),
+    head: lazily((rows: number) => headGraphs(config.language, rows)),
+    projector: lazily((rows: number) => projectorGraphs(config, rows)),
     release: async () => {
       for (const program of loaded.values()) await engine.unload(await program);
     },

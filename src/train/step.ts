@@ -3,6 +3,7 @@ import { RunError } from "../errors.ts";
 import type { LlavaConfig } from "../models/config.ts";
 import { embeddingName, finalNormName, headName, layerPrefix, layerShapes } from "../models/llama.ts";
 import type { Engine, EngineBuffer, Pass } from "../runtime/engine.ts";
+import type { RowShape } from "./decoder.ts";
 import type { MicroBatch } from "./micro-batch.ts";
 import type { PartParameters } from "./parameters.ts";
 import { type Programs, stagePrograms } from "./programs.ts";
@@ -45,10 +46,10 @@ export interface StepperOptions {
   readonly engine: Engine;
   readonly config: LlavaConfig;
   readonly parts: Parts;
-  /** tokens of a row */
+  /** tokens of the longest row */
   readonly length: number;
-  /** rows of the largest micro-batch, a power of two */
-  readonly rows: number;
+  /** tokens of the largest micro-batch */
+  readonly tokens: number;
   readonly features: Features;
 }
 
@@ -58,7 +59,7 @@ const headRowStep = 64;
 
 interface Stage extends StepperOptions {
   readonly programs: Programs;
-  readonly space: (rows: number) => Workspace;
+  readonly space: (shape: RowShape) => Workspace;
   readonly head: (rows: number) => HeadSpace;
   readonly pictures: (pictures: number) => PictureSpace;
   readonly norm: EngineBuffer<"float32">;
@@ -69,13 +70,13 @@ interface Stage extends StepperOptions {
 
 /** Allocates a stage's buffers; programs are compiled as their shapes are first met. */
 export function createStepper(options: StepperOptions): Stepper {
-  const { engine, config, parts, length, rows } = options;
+  const { engine, config, parts, length, tokens } = options;
   const buffers = scope(engine);
   const backward = parts.language.trained !== undefined || parts.projector.trained !== undefined;
   const stage: Stage = {
     ...options,
-    programs: stagePrograms(engine, config, length),
-    space: rowSpace(buffers.allocate, config, rows, length, backward),
+    programs: stagePrograms(engine, config),
+    space: rowSpace(buffers.allocate, config, { tokens, length }, backward),
     head: headSpace(buffers.allocate, config, mostHeadRows),
     pictures: pictureSpace(engine, config),
     norm: buffers.allocate("float32", [1]),
@@ -106,7 +107,7 @@ export function createStepper(options: StepperOptions): Stepper {
 
 /** Forward, and backward when `learn`; returns this micro-batch's share of the loss. */
 async function runMicroBatch(stage: Stage, batch: MicroBatch, weight: number, learn: boolean): Promise<number> {
-  const space = stage.space(batch.rows);
+  const space = stage.space(batch);
   const pass = stage.engine.pass();
   await embed(stage, pass, batch, space);
   await forwardLayers(stage, pass, batch, space);
@@ -133,7 +134,7 @@ async function embed(stage: Stage, pass: Pass, batch: MicroBatch, space: Workspa
     .call({ kernel: "fill", buffer: x0, value: 0 })
     .call({ kernel: "gatherRows", table: parts.language.parameter(embeddingName), ids: space.ids, into: x0 })
     .run(
-      await programs.mask(batch.rows),
+      await programs.mask(shapeOf(batch)),
       { documents: space.documents, positions: space.positions },
       { mask: space.mask },
     );
@@ -157,7 +158,7 @@ async function embed(stage: Stage, pass: Pass, batch: MicroBatch, space: Workspa
 }
 
 async function forwardLayers(stage: Stage, pass: Pass, batch: MicroBatch, space: Workspace): Promise<void> {
-  const forward = await stage.programs.layer(batch.rows).forward();
+  const forward = await stage.programs.layer(shapeOf(batch)).forward();
   space.saved.forEach((saved, layer) => {
     const inputs = { x: space.x[layer]!, ...context(space), ...layerWeights(stage, layer) };
     pass.run(forward, inputs, { ...saved, y: space.x[layer + 1]! });
@@ -253,7 +254,7 @@ async function learnHead(
 async function backwardLayers(stage: Stage, pass: Pass, batch: MicroBatch, space: Workspace): Promise<void> {
   const { parts, programs, layerNames } = stage;
   const trained = parts.language.trained;
-  const graphs = programs.layer(batch.rows);
+  const graphs = programs.layer(shapeOf(batch));
   const again = stage.summed.has("layers");
   const program = await (trained === undefined ? graphs.through() : again ? graphs.accumulate() : graphs.backward());
   for (let layer = space.saved.length - 1; layer >= 0; layer--) {
@@ -335,6 +336,7 @@ function copyPictures(
   }
 }
 
+const shapeOf = ({ rows, length }: MicroBatch): RowShape => ({ rows, length });
 const context = (space: Workspace) => ({ cos: space.cos, sin: space.sin, mask: space.mask });
 
 function layerWeights({ parts, layerNames }: Stage, layer: number): Record<string, EngineBuffer> {

@@ -4,7 +4,7 @@ import { type Shape, sizeOf } from "../graph/tensor.ts";
 import type { LlavaConfig } from "../models/config.ts";
 import { tokensPerPicture } from "../models/config.ts";
 import { type Engine, type EngineBuffer, view } from "../runtime/engine.ts";
-import { savedNames } from "./decoder.ts";
+import { type RowShape, savedNames } from "./decoder.ts";
 
 type Floats = EngineBuffer<"float32">;
 type Ints = EngineBuffer<"int32">;
@@ -45,44 +45,48 @@ export interface PictureSpace {
 
 type Allocate = <D extends "float32" | "int32">(dtype: D, shape: Shape) => EngineBuffer<D>;
 
-/** Allocates for at most `most` rows; the returned function gives the views for `rows` of them. */
+/** What micro-batches need at most: `tokens` in all, rows of at most `length` of them. */
+export interface RowLimits {
+  readonly tokens: number;
+  readonly length: number;
+}
+
+/** Allocates for the largest micro-batch; the returned function gives the views for a smaller one. */
 export function rowSpace(
   allocate: Allocate,
   { language: c }: LlavaConfig,
-  most: number,
-  length: number,
+  most: RowLimits,
   backward: boolean,
-): (rows: number) => Workspace {
-  const shapes = rowShapes(c, length);
-  const of = <D extends "float32" | "int32">(
-    dtype: D,
-    shape: (rows: number) => Shape,
-  ): ((rows: number) => EngineBuffer<D>) => {
-    const whole = allocate(dtype, shape(most));
+): (shape: RowShape) => Workspace {
+  const of = <D extends "float32" | "int32">(dtype: D, shape: ShapeOf): ((rows: RowShape) => EngineBuffer<D>) => {
+    // every shape is B·T times something, but the mask's, which is B·T·T
+    const whole = allocate(dtype, [
+      sizeOf(shape({ rows: 1, length: most.length })) * Math.ceil(most.tokens / most.length),
+    ]);
     return (rows) => view(whole, shape(rows));
   };
-  const parts = {
-    ids: of("int32", shapes.tokens),
-    documents: of("int32", (b) => [b, length]),
-    positions: of("int32", (b) => [b, length]),
+  const shapes = rowShapes(c);
+  const hidden = (): ((rows: RowShape) => Floats) => of("float32", shapes.hidden);
+  const small = {
+    ids: of("int32", shapes.flat),
+    documents: of("int32", shapes.tokens),
+    positions: of("int32", shapes.tokens),
     cos: of("float32", shapes.angles),
     sin: of("float32", shapes.angles),
-    mask: of("float32", (b) => [b, 1, 1, length, length]),
+    mask: of("float32", shapes.mask),
   };
   const saved = Array.from({ length: c.layers }, () =>
     savedNames.map((name) => [name, of("float32", shapes.saved[name])] as const),
   );
-  const x = Array.from({ length: c.layers + 1 }, () => of("float32", shapes.hidden));
-  const dx = backward
-    ? ([of("float32", shapes.hidden), of("float32", shapes.hidden)] as const)
-    : ([x[0]!, x[0]!] as const);
+  const x = Array.from({ length: c.layers + 1 }, hidden);
+  const dx = backward ? ([hidden(), hidden()] as const) : ([x[0]!, x[0]!] as const);
   return (rows) => ({
-    ids: parts.ids(rows),
-    documents: parts.documents(rows),
-    positions: parts.positions(rows),
-    cos: parts.cos(rows),
-    sin: parts.sin(rows),
-    mask: parts.mask(rows),
+    ids: small.ids(rows),
+    documents: small.documents(rows),
+    positions: small.positions(rows),
+    cos: small.cos(rows),
+    sin: small.sin(rows),
+    mask: small.mask(rows),
     x: x.map((at) => at(rows)),
     saved: saved.map(
       (layer) => Object.fromEntries(layer.map(([name, at]) => [name, at(rows)])) as Record<SavedName, Floats>,
@@ -91,23 +95,28 @@ export function rowSpace(
   });
 }
 
-function rowShapes(c: LlavaConfig["language"], t: number) {
+type ShapeOf = (rows: RowShape) => Shape;
+
+function rowShapes(c: LlavaConfig["language"]) {
   const [k, g, d] = [c.keyValueHeads, c.heads / c.keyValueHeads, c.headSize];
-  const saved: Record<SavedName, (b: number) => Shape> = {
-    q: (b) => [b, k, g, t, d],
-    k: (b) => [b, k, t, d],
-    v: (b) => [b, k, t, d],
-    attended: (b) => [b * t, c.heads * d],
-    residual: (b) => [b * t, c.hiddenSize],
-    gate: (b) => [b * t, c.intermediateSize],
-    up: (b) => [b * t, c.intermediateSize],
+  const wide =
+    (width: number): ShapeOf =>
+    ({ rows, length }) => [rows * length, width];
+  const keys: ShapeOf = ({ rows, length }) => [rows, k, length, d];
+  const saved: Record<SavedName, ShapeOf> = {
+    q: ({ rows, length }) => [rows, k, g, length, d],
+    k: keys,
+    v: keys,
+    attended: wide(c.heads * d),
+    residual: wide(c.hiddenSize),
+    gate: wide(c.intermediateSize),
+    up: wide(c.intermediateSize),
   };
-  return {
-    tokens: (b: number): Shape => [b * t],
-    angles: (b: number): Shape => [b, 1, 1, t, d / 2],
-    hidden: (b: number): Shape => [b * t, c.hiddenSize],
-    saved,
-  };
+  const flat: ShapeOf = ({ rows, length }) => [rows * length];
+  const tokens: ShapeOf = ({ rows, length }) => [rows, length];
+  const angles: ShapeOf = ({ rows, length }) => [rows, 1, 1, length, d / 2];
+  const mask: ShapeOf = ({ rows, length }) => [rows, 1, 1, length, length];
+  return { flat, tokens, angles, mask, hidden: wide(c.hiddenSize), saved };
 }
 
 /** Buffers for at most `rows` trained rows at a time. */
