@@ -47,40 +47,50 @@ interface Place {
  */
 export async function openJournal(path: string): Promise<Journal> {
   const unlock = await lockFile(`${path}.lock`);
-  try {
-    const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644).catch((cause: NodeJS.ErrnoException) => {
-      const got = cause.code ?? cause.message;
-      throw new InputError("FILE_NOT_WRITABLE", {
-        expected: "a place for the teacher's journal",
-        got,
-        where: path,
-        cause,
-      });
-    });
-    const found = await scan(file, path);
-    if (found.torn.length > 0) await setAside(file, path, found);
-    const log = openLog(file, path, found.end);
-    return {
-      path,
-      inDoubt: [...found.open.values()],
-      append: async (row) => {
-        const place = await log(row);
-        if (row.t === "answer") found.answers.set(row.key, place);
-      },
-      has: (key) => found.answers.has(key),
-      answer: async (key) => {
-        const place = found.answers.get(key);
-        return place === undefined ? undefined : readAnswer(file, place, path);
-      },
-      close: async () => {
-        await file.close();
-        await unlock();
-      },
-    };
-  } catch (error) {
+  let file: FileHandle | undefined;
+  const close = async (): Promise<void> => {
+    await file?.close();
     await unlock();
+  };
+  try {
+    file = await openForAppend(path);
+    return await readJournal(file, path, close);
+  } catch (error) {
+    await close();
     throw error;
   }
+}
+
+function openForAppend(path: string): Promise<FileHandle> {
+  return open(path, constants.O_RDWR | constants.O_CREAT, 0o644).catch((cause: NodeJS.ErrnoException) => {
+    const got = cause.code ?? cause.message;
+    throw new InputError("FILE_NOT_WRITABLE", {
+      expected: "a place for the teacher's journal",
+      got,
+      where: path,
+      cause,
+    });
+  });
+}
+
+async function readJournal(file: FileHandle, path: string, close: () => Promise<void>): Promise<Journal> {
+  const found = await scan(file, path);
+  if (found.torn.length > 0) await setAside(file, path, found);
+  const log = openLog(file, path, found.end);
+  return {
+    path,
+    inDoubt: [...found.open.values()],
+    append: async (row) => {
+      const place = await log(row);
+      if (row.t === "answer") found.answers.set(row.key, place);
+    },
+    has: (key) => found.answers.has(key),
+    answer: async (key) => {
+      const place = found.answers.get(key);
+      return place === undefined ? undefined : readAnswer(file, place, path);
+    },
+    close,
+  };
 }
 
 /** JSON with a checksum of all that follows it as its first field. */
