@@ -50,7 +50,9 @@ it.each([
   [["inspect"], /missing required argument 'path'/],
   [["inspect", "a", "b"], /too many arguments/],
 ])("refuses %j as wrong usage", async (args, message) => {
-  const error: unknown = await createProgram()
+  const error: unknown = await (
+    await createProgram()
+  )
     .parseAsync(args, { from: "user" })
     .catch((thrown: unknown) => thrown);
   expect(exitCodeOf(error)).toBe(2);

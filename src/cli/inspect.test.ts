@@ -25,7 +25,7 @@ function writeWeights(name: string, tensors: Readonly<Record<string, number>>): 
 
 async function run(...args: string[]): Promise<string> {
   const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  await createProgram().parseAsync(["inspect", ...args], { from: "user" });
+  await (await createProgram()).parseAsync(["inspect", ...args], { from: "user" });
   return written.mock.calls.map(([text]) => String(text)).join("");
 }
 

@@ -6,7 +6,8 @@ import { quietOnClosedPipe } from "./output.ts";
 
 quietOnClosedPipe();
 try {
-  await createProgram().parseAsync();
+  const program = await createProgram(process.argv[2]);
+  await program.parseAsync();
 } catch (error) {
   reportFailure(error, process.argv.includes("--debug"));
   process.exitCode = exitCodeOf(error);

@@ -1,14 +1,16 @@
 // The program: its verbs, its help, and how it refuses what it does not know.
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import { addDataCheck } from "./data-check.ts";
-import { addDataConvert } from "./data-convert.ts";
-import { addDataPreview } from "./data-preview.ts";
-import { addInspect } from "./inspect.ts";
-import { addTeach } from "./teach.ts";
 
-/** The whole command line, ready to parse. Usage errors are thrown as CommanderError and written by the caller. */
-export function createProgram(): Command {
+/** The verbs in the order of the help. Each is loaded when it is called: what it needs may take a while. */
+const verbs: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  teach: async () => (await import("./teach.ts")).addTeach,
+  data: async () => (await import("./data.ts")).addData,
+  inspect: async () => (await import("./inspect.ts")).addInspect,
+};
+
+/** The command line with one verb, or with all of them. Usage errors are thrown as CommanderError, the caller writes them. */
+export async function createProgram(verb?: string): Promise<Command> {
   const program = new Command("llava");
   program
     .description("Teach a language model to see: pictures and captions in, a model that answers out.")
@@ -17,12 +19,10 @@ export function createProgram(): Command {
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ outputError: () => undefined });
-  addTeach(program);
-  const data = program.command("data").description("check, preview and convert training data");
-  addDataCheck(data);
-  addDataPreview(data);
-  addDataConvert(data);
-  addInspect(program);
+  const known = verb !== undefined && Object.hasOwn(verbs, verb);
+  for (const [name, load] of Object.entries(verbs)) {
+    if (!known || name === verb) (await load())(program);
+  }
   return program;
 }
 

@@ -34,7 +34,7 @@ const readJson = (name: string): { image: string; conversations: { value: string
 async function run(...args: string[]): Promise<string> {
   vi.spyOn(process.stderr, "write").mockReturnValue(true);
   const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  await createProgram().parseAsync(args, { from: "user" });
+  await (await createProgram()).parseAsync(args, { from: "user" });
   const text = written.mock.calls.map(([each]) => String(each)).join("");
   written.mockRestore();
   return text;
@@ -181,7 +181,9 @@ describe("llava data", () => {
     rmSync(join(source, "dog.jpg"));
     writeFileSync(join(source, "cat.jpg"), "not a picture");
     const output = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-    const error: unknown = await createProgram()
+    const error: unknown = await (
+      await createProgram()
+    )
       .parseAsync(["data", "check", at("captions.json"), "--images", source, "--json"], { from: "user" })
       .catch((thrown: unknown) => thrown);
     const { problems } = JSON.parse(String(output.mock.calls[0]![0])) as {

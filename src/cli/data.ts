@@ -1,0 +1,12 @@
+// `llava data`: the verbs that look at training data.
+import type { Command } from "commander";
+import { addDataCheck } from "./data-check.ts";
+import { addDataConvert } from "./data-convert.ts";
+import { addDataPreview } from "./data-preview.ts";
+
+export function addData(program: Command): void {
+  const data = program.command("data").description("check, preview and convert training data");
+  addDataCheck(data);
+  addDataPreview(data);
+  addDataConvert(data);
+}
