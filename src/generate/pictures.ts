@@ -1,0 +1,103 @@
+// Pictures as the language model takes them: through tower and projector once, then kept by their content.
+import { graph, input } from "../graph/graph.ts";
+import { type LlavaConfig, tokensPerPicture } from "../models/config.ts";
+import { createPictureEncoder } from "../models/encode-pictures.ts";
+import { project, projectorShapes } from "../models/projector.ts";
+import type { PartWeights } from "../models/weights.ts";
+import type { Bindings, Engine, EngineBuffer } from "../runtime/engine.ts";
+import type { PictureTokens } from "./sequence.ts";
+
+type Floats = EngineBuffer<"float32">;
+
+/** Tower features of one picture [M, S], pixel shuffle done → projected features [M, E]. */
+export interface PictureProjector {
+  project(features: Float32Array): Promise<Float32Array>;
+  release(): Promise<void>;
+}
+
+/** Runs the projector with the weights as they are in the engine at each call. */
+export async function createPictureProjector(
+  engine: Engine,
+  config: LlavaConfig,
+  parameter: (name: string) => Floats,
+): Promise<PictureProjector> {
+  const tokens = tokensPerPicture(config);
+  const width = config.vision.hiddenSize * config.projector.pixelShuffle ** 2;
+  const shapes = projectorShapes(config);
+  const program = await engine.load(
+    graph("projector", {
+      projected: project(
+        input("features", "float32", [tokens, width]),
+        (name) => input(name, "float32", shapes.get(name)!),
+        config,
+      ),
+    }),
+  );
+  const features = engine.allocate("float32", [tokens, width]);
+  const projected = engine.allocate("float32", [tokens, config.language.hiddenSize]);
+  return {
+    async project(values) {
+      const weights: Bindings = Object.fromEntries([...shapes.keys()].map((name) => [name, parameter(name)]));
+      const { rows } = await engine
+        .pass()
+        .write(features, values)
+        .run(program, { features, ...weights }, { projected })
+        .read("rows", projected)
+        .submit();
+      return rows!.data as Float32Array;
+    },
+    release: async () => {
+      for (const buffer of [features, projected]) engine.free(buffer);
+      await engine.unload(program);
+    },
+  };
+}
+
+export interface PictureReader {
+  /** places that one picture takes in a prompt */
+  readonly tokens: number;
+  /** A picture's features; `pixels` [3, S, S] are asked for when `key` is not known. */
+  read(key: string, pixels: () => Float32Array | Promise<Float32Array>): Promise<PictureTokens>;
+  release(): Promise<void>;
+}
+
+/** Features of so many bytes are kept. */
+const keptBytes = 256 * 2 ** 20;
+
+/** Reads pictures with tower and projector; their features are kept, the least recently used go first. */
+export async function createPictureReader(
+  engine: Engine,
+  config: LlavaConfig,
+  vision: PartWeights,
+  projector: PictureProjector,
+): Promise<PictureReader> {
+  const encoder = await createPictureEncoder(engine, config, vision, 1);
+  const tokens = tokensPerPicture(config);
+  const most = Math.max(1, Math.floor(keptBytes / (tokens * config.language.hiddenSize * 4)));
+  const known = new Map<string, Promise<PictureTokens>>();
+  // one at a time: encoder and projector have one set of buffers
+  let last: Promise<unknown> = Promise.resolve();
+  const encode = async (key: string, pixels: () => Float32Array | Promise<Float32Array>): Promise<PictureTokens> => {
+    const input = await pixels();
+    const [features] = await encoder.encode([input]);
+    return { key, rows: await projector.project(features!) };
+  };
+  return {
+    tokens,
+    read(key, pixels) {
+      const kept = known.get(key);
+      const picture = kept ?? last.then(() => encode(key, pixels));
+      if (!kept) last = picture.catch(() => undefined);
+      known.delete(key);
+      known.set(key, picture);
+      picture.catch(() => known.delete(key));
+      if (known.size > most) known.delete(known.keys().next().value!);
+      return picture;
+    },
+    release: async () => {
+      await last;
+      await encoder.release();
+      await projector.release();
+    },
+  };
+}
