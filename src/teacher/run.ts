@@ -54,8 +54,8 @@ export async function runTeacher(source: PictureSource, options: TeacherOptions)
   const requests = (): AsyncGenerator<TeacherRequest | Skipped> => requestsOf(read(), options);
   const journal = await openJournal(`${out}.journal.jsonl`);
   try {
-    const total =
-      "count" in source && typeof source.count === "number" ? source.count * options.kinds.length : undefined;
+    const count = "count" in source ? source.count : undefined;
+    const total = count === undefined ? undefined : count * options.kinds.length;
     const progress = openProgress(total, options.onProgress);
     await askAll(requests(), journal, progress, options);
     signal?.throwIfAborted();

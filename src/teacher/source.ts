@@ -5,7 +5,7 @@ import type { Source } from "../data/sources/source.ts";
 type Pictures = Iterable<CaptionedPicture> | AsyncIterable<CaptionedPicture>;
 
 /** What a teacher reads: an opened source, a list, or a stream, which is held in memory. */
-export type PictureSource = Pick<Source, "pictures"> | Pictures;
+export type PictureSource = (Pick<Source, "pictures"> & Partial<Pick<Source, "count">>) | Pictures;
 
 /** A function that reads the source from the start each time it is called. */
 export async function rereadable(source: PictureSource): Promise<() => Pictures> {

@@ -27,7 +27,7 @@ const passed = new Set(
 
 /** Words that may follow the noun; any other word could make a compound of it ("red bus stop"). */
 const follows =
-  /^(is|are|was|has|on|in|at|of|with|and|that|which|near|next|by|under|over|behind|beside|between|to|from|for|into|down|up|as|against|while|above|below|along|around|being|parked|standing|sitting|\w+ing|\w+ed|sits|stands|lies|lays|sleeps|rests|looks|walks|runs|drives|travels|flies|waits|plays|eats|rides|moves|goes|passes|pulls|comes|turns|crosses|grazes|watches|swims|jumps|holds|stares|drives|leans|hangs)$/;
+  /^(is|are|was|has|on|in|at|of|with|and|that|which|near|next|by|under|over|behind|beside|between|to|from|for|into|down|up|as|against|while|above|below|along|around|being|parked|standing|sitting|\w+ing|\w+ed|sits|stands|lies|lays|sleeps|rests|looks|walks|runs|drives|travels|flies|waits|plays|eats|rides|moves|goes|passes|pulls|comes|turns|crosses|grazes|watches|swims|jumps|holds|stares|drives|leans|hangs|left|right|higher|lower|further)$/;
 
 /** Skin, wine and drinks are not what these colour words would say. */
 const neverAsked = new Set(["person", "wine glass", "orange", "traffic light"]);
