@@ -1,5 +1,5 @@
 // The engine's contract on every way to run it, and what only the engine in a thread promises.
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { matMul } from "../graph/build.ts";
@@ -29,21 +29,44 @@ it("leaves the calling thread free while it computes", async () => {
   expect(ticks).toBeGreaterThan(Math.min(3, elapsed / 20));
 });
 
-it("lets the process end while an engine is idle, and keeps it alive while a pass runs", () => {
-  const url = new URL("../../dist/runtime/node.js", import.meta.url).href;
-  const script = `
-    const { createEngine } = await import(${JSON.stringify(url)});
+/** Runs a script in a process of its own, with an engine at hand; returns its exit code and what it printed. */
+function runScript(script: string): { status: number | null; stdout: string } {
+  const built = (file: string): string => JSON.stringify(new URL(`../../dist/${file}`, import.meta.url).href);
+  const source = `
+    const { createEngine } = await import(${built("runtime/node.js")});
+    const { matMul } = await import(${built("graph/build.js")});
+    const { graph, input } = await import(${built("graph/graph.js")});
     const engine = await createEngine({ threads: 1 });
-    const buffer = engine.allocate("float32", [4]);
-    engine.pass().call({ kernel: "fill", buffer, value: 2 }).read("b", buffer).submit().then(({ b }) => console.log(b.data.join()));
-  `;
+    ${script}`;
   const cwd = fileURLToPath(new URL("../..", import.meta.url));
-  const output = execFileSync(process.execPath, ["--input-type=module", "-e", script], {
+  const { status, stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", source], {
     cwd,
-    timeout: 20_000,
+    timeout: 30_000,
     encoding: "utf8",
   });
-  expect(output.trim()).toBe("2,2,2,2");
+  return { status, stdout: stdout.trim() };
+}
+
+it("lets the process end while an engine is idle, and keeps it alive while a pass runs", () => {
+  const script = `
+    const buffer = engine.allocate("float32", [4]);
+    engine.pass().call({ kernel: "fill", buffer, value: 2 }).read("b", buffer).submit().then(({ b }) => console.log(b.data.join()));`;
+  expect(runScript(script)).toEqual({ status: 0, stdout: "2,2,2,2" });
+});
+
+it.each([
+  ["process.exit(7)", 7],
+  ["throw new RangeError()", 1],
+])("lets %s end the process cleanly while a pass runs", (end, status) => {
+  const script = `
+    const x = input("x", "float32", [1024, 1024]);
+    const program = await engine.load(graph("square", { y: matMul(x, x) }));
+    const [a, y] = [engine.allocate("float32", [1024, 1024]), engine.allocate("float32", [1024, 1024])];
+    const pass = engine.pass();
+    for (let i = 0; i < 1000; i++) pass.run(program, { x: a }, { y });
+    pass.submit().catch(() => console.log("rejected"));
+    setTimeout(() => { console.log("ending"); ${end}; }, 100);`;
+  expect(runScript(script)).toEqual({ status, stdout: "ending" });
 });
 
 it("refuses a wrong LLAVA_THREADS from the thread that reads it", async () => {

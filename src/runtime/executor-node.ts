@@ -4,6 +4,7 @@ import { BugError, LlavaError, RunError } from "../errors.ts";
 import type { NamedType } from "../graph/graph.ts";
 import { type Arrays, type DType, showShape, sizeOf, type Tensor } from "../graph/tensor.ts";
 import type { EngineBuffer } from "./engine.ts";
+import type { ExitGate } from "./exit-gate.ts";
 import { runKernel } from "./kernels.ts";
 import { type Command, messageOf, type ProgramSource, recordError, type Reply, type Request } from "./protocol.ts";
 import { Storage } from "./storage.ts";
@@ -12,6 +13,8 @@ import { runInto } from "./zero-copy-node.ts";
 export interface ExecutorOptions {
   readonly threads: number;
   readonly zeroCopy: boolean;
+  /** shut from another thread, or here by `close` */
+  readonly gate: ExitGate;
   readonly reply: (reply: Reply, transfer: readonly ArrayBuffer[]) => void;
 }
 
@@ -38,7 +41,6 @@ export class Executor {
   readonly #storage = new Storage();
   readonly #programs = new Map<number, Compiled>();
   #queue: Promise<void> = Promise.resolve();
-  #stopping = false;
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
@@ -46,7 +48,7 @@ export class Executor {
 
   /** Takes a request; it is handled after all earlier ones, except that `close` also stops a pass between two commands. */
   accept(request: Request): void {
-    if (request.type === "close") this.#stopping = true;
+    if (request.type === "close") this.#options.gate.shut();
     this.#queue = this.#queue.then(() => this.#handle(request));
   }
 
@@ -54,7 +56,7 @@ export class Executor {
     if (!("ticket" in request)) return this.#storage.apply(request);
     const { ticket } = request;
     try {
-      const tensors = await this.#answer(request);
+      const tensors = await (request.type === "close" ? this.#close() : this.#answer(request));
       const transfer = Object.values(tensors).map(({ data }) => data.buffer as ArrayBuffer);
       this.#options.reply({ ticket, tensors }, transfer);
     } catch (error) {
@@ -62,11 +64,18 @@ export class Executor {
     }
   }
 
-  async #answer(request: Extract<Request, { ticket: number }>): Promise<Record<string, Tensor>> {
-    if (request.type === "load") await this.#load(request.program);
-    if (request.type === "unload") await this.#unload(request.id);
-    if (request.type === "close") await Promise.all([...this.#programs.keys()].map((id) => this.#unload(id)));
-    return request.type === "pass" ? this.#pass(request.commands) : {};
+  #answer(request: Extract<Request, { ticket: number }>): Promise<Record<string, Tensor>> {
+    return this.#options.gate.within(async () => {
+      if (request.type === "pass") return this.#pass(request.commands);
+      if (request.type === "load") await this.#load(request.program);
+      if (request.type === "unload") await this.#unload(request.id);
+      return {};
+    });
+  }
+
+  async #close(): Promise<Record<string, Tensor>> {
+    await Promise.all([...this.#programs.keys()].map((id) => this.#unload(id)));
+    return {};
   }
 
   async #load({ model, ...program }: ProgramSource): Promise<void> {
@@ -87,8 +96,7 @@ export class Executor {
   async #pass(commands: readonly Command[]): Promise<Record<string, Tensor>> {
     const tensors: Record<string, Tensor> = {};
     for (const command of commands) {
-      if (this.#stopping)
-        throw new RunError("ENGINE_CLOSED", { expected: "an open engine", got: "one that was closed" });
+      this.#options.gate.check();
       if (command.do === "run") await this.#run(command);
       else if (command.do === "call") runKernel(command.call, this.#arrayOf);
       else if (command.do === "write") this.#arrayOf(command.buffer).set(command.data as never);

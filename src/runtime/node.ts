@@ -3,10 +3,15 @@ import { Worker } from "node:worker_threads";
 import { LlavaError, RunError } from "../errors.ts";
 import { EngineClient } from "./client.ts";
 import type { Engine } from "./engine.ts";
+import { ExitGate } from "./exit-gate.ts";
 import type { EngineOptions, Settings } from "./options-node.ts";
 import { type ErrorRecord, messageOf, type Reply, restoreError } from "./protocol.ts";
+import type { WorkerStart } from "./worker-node.ts";
 
 export { createDirectEngine } from "./direct-node.ts";
+
+/** Milliseconds that the end of the process waits for the program that runs. */
+const longestRun = 60_000;
 
 type Start = { readonly settings: Settings } | { readonly error: ErrorRecord };
 
@@ -15,7 +20,12 @@ type Start = { readonly settings: Settings } | { readonly error: ErrorRecord };
  * Throws `ENGINE_START` when the thread cannot start, `ENGINE_THREADS` for a wrong LLAVA_THREADS.
  */
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
-  const worker = new Worker(workerFile(), { workerData: options, name: "llava engine", execArgv: [] });
+  const gate = new ExitGate();
+  const atExit = (): void => gate.shut(longestRun);
+  process.on("exit", atExit);
+  const workerData: WorkerStart = { options, gate: gate.shared };
+  const worker = new Worker(workerFile(), { workerData, name: "llava engine", execArgv: [] });
+  worker.once("exit", () => process.off("exit", atExit));
   const { threads, zeroCopy } = await started(worker);
   const client = new EngineClient({
     threads,
@@ -35,8 +45,8 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
 
 /** TypeScript sources cannot run in a worker of Node 20: there the built file is used (`npm run build`). */
 function workerFile(): URL {
-  const here = import.meta.url;
-  return new URL(here.endsWith(".ts") ? "../../dist/runtime/worker-node.js" : "./worker-node.js", here);
+  const beside = new URL("./worker-node.js", import.meta.url);
+  return import.meta.url.endsWith(".ts") ? new URL("../../dist/runtime/worker-node.js", beside) : beside;
 }
 
 async function started(worker: Worker): Promise<Settings> {
