@@ -12,7 +12,7 @@ const checks = [
   ["lint", [bin("oxlint"), "--deny-warnings"]],
   ["format", [bin("oxfmt"), "--check"]],
   ["laws", script("laws.mjs")],
-  ["schema", script("recipe-schema.mjs", "--check")],
+  ["docs", script("docs.mjs", "--check")],
   ["dead code", [bin("knip"), "--no-progress"]],
 ];
 
