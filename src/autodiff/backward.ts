@@ -1,19 +1,23 @@
 // The backward walk: reverse topological order, one rule per op, gradients of a value added up.
+import { BugError } from "../errors.ts";
 import { add, reshape, sum } from "../graph/build.ts";
 import { operandsOf, topological, type OpNode, type Value } from "../graph/graph.ts";
-import { sameShape, type Shape } from "../graph/tensor.ts";
+import { sameShape, type Shape, showShape } from "../graph/tensor.ts";
 import { type Rule, rules } from "./rules.ts";
 
 /**
  * Gradients of Σᵢ ⟨seedᵢ, outputᵢ⟩ with respect to `wrt` (reverse mode).
- * @param seeds the gradient of each output, of that output's shape
+ * @param seeds the gradient of each output, of that output's dtype and shape (`GRAPH_SEED`)
  * @returns a value of each target's shape, or undefined where no path leads from the outputs to the target
  */
 export function gradients(seeds: ReadonlyMap<Value, Value>, wrt: readonly Value[]): (Value | undefined)[] {
   const order = topological(seeds.keys());
   const needed = dependentsOf(order, wrt);
   const totals = new Map<Value, Value>();
-  for (const [output, seed] of seeds) accumulate(totals, output, seed);
+  for (const [output, seed] of seeds) {
+    checkSeed(output, seed);
+    accumulate(totals, output, seed);
+  }
   for (const value of order.toReversed()) {
     const g = totals.get(value);
     if (g === undefined || value.node.kind !== "op" || !operandsOf(value).some((x) => needed.has(x))) continue;
@@ -24,6 +28,12 @@ export function gradients(seeds: ReadonlyMap<Value, Value>, wrt: readonly Value[
     });
   }
   return wrt.map((target) => totals.get(target));
+}
+
+function checkSeed(output: Value, seed: Value): void {
+  if (seed.dtype === output.dtype && sameShape(seed.shape, output.shape)) return;
+  const show = ({ dtype, shape }: Value): string => `${dtype} ${showShape(shape)}`;
+  throw new BugError("GRAPH_SEED", { expected: `a seed ${show(output)}`, got: show(seed) });
 }
 
 function applyRule(output: Value, node: OpNode, g: Value): readonly (Value | null)[] {
