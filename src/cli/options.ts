@@ -23,16 +23,6 @@ export function decimal(min: number, max: number): (text: string) => number {
   };
 }
 
-/** A parser of comma-separated names out of a fixed set. */
-export function namesOf<T extends string>(known: readonly T[]): (text: string) => T[] {
-  return (text) =>
-    text.split(",").map((name) => {
-      const found = known.find((each) => each === name.trim());
-      if (found === undefined) throw new InvalidArgumentError(`"${name.trim()}" is none of ${known.join(", ")}.`);
-      return found;
-    });
-}
-
 /** Collects an option that may be given several times. */
 export function collect(value: string, previous: readonly string[] | undefined): string[] {
   return [...(previous ?? []), value];
