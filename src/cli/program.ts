@@ -6,6 +6,7 @@ import { Command } from "commander";
 const verbs: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
   teach: async () => (await import("./teach.ts")).addTeach,
   data: async () => (await import("./data.ts")).addData,
+  chat: async () => (await import("./chat.ts")).addChat,
   inspect: async () => (await import("./inspect.ts")).addInspect,
 };
 

@@ -29,74 +29,100 @@ const largestHead = 32;
 
 /** A decoder in float32 over weights that lie in the engine, as they are at each run. */
 export function createDecoder(engine: Engine, config: LanguageConfig, parameter: LanguageParameters): Decoder {
-  const layers = layerBindings(config, parameter);
-  const hidden = engine.allocate("float32", [largestChunk + largestHead, config.hiddenSize]);
-  const chunks = new Map<number, Promise<Chunk>>();
-  const heads = new Map<number, Promise<Head>>();
-  let cache: KeyValueCache | undefined;
+  return new LayerDecoder(engine, config, parameter);
+}
 
-  const fit = async (pass: Pass, capacity: number): Promise<KeyValueCache> => {
-    if (cache?.capacity === capacity) return cache;
-    for (const chunk of chunks.values()) await (await chunk).release();
-    chunks.clear();
-    const grown = allocateCache(engine, config, capacity);
-    if (cache) copyCache(pass, cache, grown, config);
-    cache = grown;
-    return grown;
-  };
-  return {
-    async run(tokens, capacity) {
-      const pass = engine.pass();
-      const old = cache;
-      const current = await fit(pass, capacity);
-      let [start, wanted] = [0, 0];
-      for (const size of chunkSizes(tokens.length)) {
-        const chunk = await remembered(chunks, size, () => loadChunk(engine, config, size, capacity));
-        const part = tokens.slice(start, start + size);
-        const last = runLayers(
-          pass,
-          { config, chunk, layers, cache: current, embedding: parameter(embeddingName) },
-          part,
-        );
-        wanted += gatherWanted(
-          pass,
-          chunk,
-          last,
-          part,
-          view(hidden, [hidden.shape[0]! - wanted, config.hiddenSize], wanted * config.hiddenSize),
-        );
-        start += size;
-      }
-      const sizes = headSizes(wanted);
-      let row = 0;
-      for (const [i, size] of sizes.entries()) {
-        const head = await remembered(heads, size, () => loadHead(engine, config, size));
-        const inputs = {
-          hidden: view(hidden, [size, config.hiddenSize], row * config.hiddenSize),
-          norm: parameter(finalNormName),
-          output: parameter(headName(config)),
-        };
-        pass.run(head.program, inputs, { logits: head.logits }).read(String(i), head.logits);
-        row += size;
-      }
-      const results = pass.submit();
-      if (old && old !== current) old.release();
-      const read = await results;
-      return sizes
-        .flatMap((size, i) => rowsOf(read[String(i)]!.data as Float32Array, size, config.vocabSize))
-        .slice(0, wanted);
-    },
-    reset() {
-      cache?.release();
-      cache = undefined;
-    },
-    async release() {
-      for (const chunk of chunks.values()) await (await chunk).release();
-      for (const head of heads.values()) await (await head).release();
-      cache?.release();
-      engine.free(hidden);
-    },
-  };
+/** Runs one layer's program after the other; the weights are inputs, so training can go on between two runs. */
+class LayerDecoder implements Decoder {
+  readonly #engine: Engine;
+  readonly #config: LanguageConfig;
+  readonly #parameter: LanguageParameters;
+  readonly #layers: readonly Bindings[];
+  /** last hidden states of the wanted tokens */
+  readonly #hidden: Floats;
+  readonly #chunks = new Map<number, Promise<Chunk>>();
+  readonly #heads = new Map<number, Promise<Head>>();
+  #cache: KeyValueCache | undefined;
+  #capacity = 0;
+
+  constructor(engine: Engine, config: LanguageConfig, parameter: LanguageParameters) {
+    this.#engine = engine;
+    this.#config = config;
+    this.#parameter = parameter;
+    this.#layers = layerBindings(config, parameter);
+    this.#hidden = engine.allocate("float32", [largestChunk + largestHead, config.hiddenSize]);
+  }
+
+  async run(tokens: readonly NewToken[], capacity: number): Promise<Float32Array[]> {
+    const pass = this.#engine.pass();
+    const old = this.#cache;
+    const cache = await this.#fit(pass, capacity);
+    const wanted = await this.#runChunks(pass, tokens, cache);
+    const sizes = headSizes(wanted);
+    await this.#runHeads(pass, sizes);
+    const results = pass.submit();
+    // freed behind the pass that copies it
+    if (old !== cache) old?.release();
+    const read = await results;
+    const width = this.#config.vocabSize;
+    return sizes.flatMap((size, i) => rowsOf(read[String(i)]!.data as Float32Array, size, width)).slice(0, wanted);
+  }
+
+  reset(): void {
+    this.#cache?.release();
+    this.#cache = undefined;
+  }
+
+  async release(): Promise<void> {
+    await this.#releaseChunks();
+    for (const head of this.#heads.values()) await (await head).release();
+    this.reset();
+    this.#engine.free(this.#hidden);
+  }
+
+  /** A cache of the wanted capacity, with what the smaller one held. */
+  async #fit(pass: Pass, capacity: number): Promise<KeyValueCache> {
+    if (capacity !== this.#capacity) await this.#releaseChunks();
+    this.#capacity = capacity;
+    if (this.#cache?.capacity === capacity) return this.#cache;
+    const grown = allocateCache(this.#engine, this.#config, capacity);
+    if (this.#cache) copyCache(pass, this.#cache, grown, this.#config);
+    return (this.#cache = grown);
+  }
+
+  /** All tokens through all layers; returns how many rows of `#hidden` are wanted ones. */
+  async #runChunks(pass: Pass, tokens: readonly NewToken[], cache: KeyValueCache): Promise<number> {
+    const [config, embedding] = [this.#config, this.#parameter(embeddingName)];
+    let [start, wanted] = [0, 0];
+    for (const size of chunkSizes(tokens.length)) {
+      const chunk = await remembered(this.#chunks, size, () => loadChunk(this.#engine, config, size, cache.capacity));
+      const part = tokens.slice(start, start + size);
+      const output = runLayers(pass, { config, chunk, layers: this.#layers, cache, embedding }, part);
+      wanted += gatherWanted(pass, chunk, output, part, this.#rows(wanted, largestChunk - wanted));
+      start += size;
+    }
+    return wanted;
+  }
+
+  async #runHeads(pass: Pass, sizes: readonly number[]): Promise<void> {
+    const weights = { norm: this.#parameter(finalNormName), output: this.#parameter(headName(this.#config)) };
+    let row = 0;
+    for (const [i, size] of sizes.entries()) {
+      const { program, logits } = await remembered(this.#heads, size, () => loadHead(this.#engine, this.#config, size));
+      pass.run(program, { hidden: this.#rows(row, size), ...weights }, { logits }).read(String(i), logits);
+      row += size;
+    }
+  }
+
+  #rows(start: number, count: number): Floats {
+    const { hiddenSize } = this.#config;
+    return view(this.#hidden, [count, hiddenSize], start * hiddenSize);
+  }
+
+  async #releaseChunks(): Promise<void> {
+    for (const chunk of this.#chunks.values()) await (await chunk).release();
+    this.#chunks.clear();
+  }
 }
 
 interface Head {

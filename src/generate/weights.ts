@@ -15,13 +15,18 @@ export async function uploadWeights(
   onProgress?: (done: number, total: number) => void,
 ): Promise<UploadedWeights> {
   const buffers = new Map<string, EngineBuffer<"float32">>();
+  // the next weight is read and converted while the last one is on its way
+  let last: Promise<unknown> = Promise.resolve();
   for (const [name, shape] of weights.shapes) {
     const data = (await weights.load(name)) as Float32Array<ArrayBuffer>;
     const buffer = engine.allocate("float32", shape);
     buffers.set(name, buffer);
-    await engine.pass().write(buffer, data).submit();
+    await last;
+    last = engine.pass().write(buffer, data).submit();
+    last.catch(() => {});
     onProgress?.(buffers.size, weights.shapes.size);
   }
+  await last;
   return {
     parameter: (name) => buffers.get(name)!,
     release: () => {

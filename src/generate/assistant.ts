@@ -1,0 +1,155 @@
+// A model that answers: conversations with pictures in, text out as it becomes certain.
+import { InputError } from "../errors.ts";
+import type { Pixels } from "../image/pixels.ts";
+import { preprocess } from "../image/preprocess.ts";
+import type { Preprocessor } from "../image/preprocessor.ts";
+import { type ChatTurn, imagesIn, type Part, textTurn } from "../text/conversation.ts";
+import { encodePrompt } from "../text/encode.ts";
+import { expandImages } from "../text/expand.ts";
+import type { Template } from "../text/segments.ts";
+import { controlIdOf } from "../text/templates.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { collectText } from "./answer-text.ts";
+import type { FinishReason, Generator } from "./generator.ts";
+import type { PictureReader } from "./pictures.ts";
+import { createSampler, type SamplingOptions } from "./sampling.ts";
+import type { Prompt } from "./sequence.ts";
+
+/** What sees: a reader of features, and what it expects of a picture. */
+export interface Sight {
+  readonly reader: PictureReader;
+  readonly preprocessor: Preprocessor;
+  readonly imageTokenId: number;
+}
+
+/** All that answering needs. `sight` is absent for bare language models. */
+export interface Assistant {
+  readonly generator: Generator;
+  readonly tokenizer: Tokenizer;
+  readonly template: Template;
+  /** ids that end an answer, besides the template's own end */
+  readonly endIds: readonly number[];
+  readonly sight?: Sight;
+  /** the model, for errors */
+  readonly where: string;
+}
+
+/** An upright picture and what identifies it: a hash of its bytes. */
+export interface Picture {
+  readonly key: string;
+  readonly pixels: Pixels;
+}
+
+export interface AnswerOptions extends SamplingOptions {
+  /** 512 unless told; the context's end comes first */
+  readonly maxNewTokens?: number;
+  /** text as it becomes certain, never half a character; joined it is the answer's text */
+  readonly onText?: ((text: string) => void) | undefined;
+  /** ends the answer where it is, as `interrupted` */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** An answer as `--json` prints it. */
+export interface Answer {
+  readonly text: string;
+  /** as generated, with the token that ended it */
+  readonly token_ids: readonly number[];
+  /** pictures expanded */
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly finish_reason: FinishReason;
+  /** from the question to the last token */
+  readonly seconds: number;
+}
+
+const defaultMaxNewTokens = 512;
+
+/**
+ * Answers the last turn, which is the user's; `pictures` belong to the turns' image parts in order.
+ * Throws `MODEL_TEXT_ONLY` when a bare language model is given a picture, `PROMPT_TOO_LONG`, `SAMPLING_OPTION`, and what
+ * template and engine throw.
+ */
+export async function answerTurns(
+  assistant: Assistant,
+  turns: readonly ChatTurn[],
+  pictures: readonly Picture[],
+  options: AnswerOptions = {},
+): Promise<Answer> {
+  const started = performance.now();
+  const { generator, tokenizer, template } = assistant;
+  const { maxNewTokens = defaultMaxNewTokens, onText, signal } = options;
+  const sample = createSampler(options);
+  const prompt = await encodeTurns(assistant, turns, pictures);
+  const end = answerEnd(template, tokenizer);
+  const text = collectText(tokenizer.stream({ skipControl: true }), {
+    ...(end.text !== undefined && { endText: end.text }),
+    onText,
+  });
+  const stopIds = [...assistant.endIds, ...(end.id === undefined ? [] : [end.id])];
+  const { ids, finishReason, promptTokens } = await generator.generate({
+    prompt,
+    maxNewTokens,
+    stopIds,
+    sample,
+    signal,
+    onToken: (id) => text.push(id),
+  });
+  return {
+    text: text.end(),
+    token_ids: ids,
+    prompt_tokens: promptTokens,
+    completion_tokens: ids.length,
+    finish_reason: finishReason,
+    seconds: (performance.now() - started) / 1000,
+  };
+}
+
+/** A user's turn: pictures first, each on its own line, as LLaVA writes them. */
+export function userTurn(text: string, pictures: number): ChatTurn {
+  const shown = Array.from({ length: pictures }, (_, i): Part[] => [
+    { type: "image" },
+    { type: "text", text: i < pictures - 1 ? "\n" : `\n${text}` },
+  ]);
+  return pictures === 0 ? textTurn("user", text) : { role: "user", content: shown.flat() };
+}
+
+async function encodeTurns(
+  { tokenizer, template, sight, where }: Assistant,
+  turns: readonly ChatTurn[],
+  pictures: readonly Picture[],
+): Promise<Prompt> {
+  const images = imagesIn(turns);
+  if (images > 0 && sight === undefined) {
+    throw new InputError("MODEL_TEXT_ONLY", {
+      expected: "words alone, as this model has no vision tower",
+      got: images === 1 ? "a picture" : `${images} pictures`,
+      where,
+      fix: "ask without pictures, or use a model made by llava train",
+    });
+  }
+  const encoded = encodePrompt(tokenizer, template, turns);
+  if (sight === undefined) return { ids: encoded.ids };
+  const { reader, preprocessor, imageTokenId } = sight;
+  const counts = Array.from({ length: encoded.images }, () => reader.tokens);
+  const { ids, imageRuns } = expandImages(encoded, counts, imageTokenId);
+  const read = await Promise.all(
+    pictures.map(({ key, pixels }) => reader.read(key, () => preprocess(pixels, preprocessor))),
+  );
+  return {
+    ids,
+    pictures: imageRuns.map(({ start, length, image }) => ({ start, count: length, picture: read[image]! })),
+  };
+}
+
+/** What ends an answer in a template: a control token, or (plain) a text. */
+function answerEnd(template: Template, tokenizer: Tokenizer): { readonly id?: number; readonly text?: string } {
+  const last = template
+    .segments([textTurn("user", "?"), textTurn("assistant", "?")])
+    .findLast((segment) => segment.kind !== "image" && segment.learned);
+  if (last?.kind === "control") {
+    const id = controlIdOf(last.control, tokenizer);
+    return id === undefined ? {} : { id };
+  }
+  const text = last?.kind === "text" ? last.text.slice(last.text.indexOf("?") + 1) : "";
+  return text === "" ? {} : { text };
+}
