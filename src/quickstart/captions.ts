@@ -3,11 +3,15 @@ import { random } from "../data/random.ts";
 import type { Random } from "../data/random.ts";
 import type { Colour, Noun, Place, Scene } from "./scenes.ts";
 
-/** All things of one noun together, with the place of their middle. */
-interface Group {
-  readonly noun: Noun;
-  readonly colour: Colour;
+/** Some things of one noun and colour. */
+export interface Named {
+  readonly noun: string;
+  readonly colour: string;
   readonly count: number;
+}
+
+/** All things of one noun together, with the place of their middle. */
+interface Group extends Named {
   readonly x: number;
   readonly y: number;
 }
@@ -53,7 +57,7 @@ export function groupsOf(scene: Scene): Group[] {
 }
 
 /** "a red car", "an orange tree", "two blue boats" */
-export function phrase({ noun, colour, count }: Pick<Group, "noun" | "colour" | "count">): string {
+export function phrase({ noun, colour, count }: Named): string {
   if (count > 1) return `${numbers[count] ?? String(count)} ${colour} ${noun}s`;
   return `${colour === "orange" ? "an" : "a"} ${colour} ${noun}`;
 }

@@ -79,8 +79,8 @@ export function boxOf(thing: Thing): readonly [number, number, number, number] {
   return [thing.x - half, thing.y - half, thing.x + half, thing.y + half];
 }
 
-/** A free spot for one more thing, or undefined when none was found in a fair number of tries. */
-function placeThing(stream: Random, noun: Noun, colour: Colour, others: readonly Thing[]): Thing | undefined {
+/** A free spot for one more thing of this noun and colour, or undefined when none was found in a fair number of tries. */
+export function placeThing(stream: Random, noun: Noun, colour: Colour, others: readonly Thing[]): Thing | undefined {
   for (let attempt = 0; attempt < 60; attempt++) {
     const size = smallest + (largest - smallest) * stream.float();
     const free = 1 - size - 2 * gap;
