@@ -78,11 +78,11 @@ export async function readingSamples(count: number, seed: number): Promise<Sampl
   return samples;
 }
 
-/** Two to four kinds of things in different cells of a 3 × 3 grid; copies of one thing share its column. */
+/** One to four kinds of things in different cells of a 3 × 3 grid; copies of one thing share its column. */
 function makeItems(stream: Random): Item[] {
   const words = stream.chance(0.5) ? unseen : stream.chance(0.5) ? nouns : [...unseen, ...nouns];
   const cells = stream.shuffle([0, 1, 2, 3, 4, 5, 6, 7, 8]);
-  return stream.sample<string>(words, 2 + stream.int(3)).map((noun, i) => {
+  return stream.sample<string>(words, 1 + stream.int(4)).map((noun, i) => {
     const cell = cells[i] ?? 0;
     const count = stream.pick([1, 1, 1, 1, 2, 2, 3]);
     return { noun, colour: stream.pick(colours), count, column: cell % 3, row: Math.floor(cell / 3) };

@@ -1,6 +1,6 @@
 // Trains the tiny vision tower on the pretext task with this project's own engine.
 import { random } from "../../data/random.ts";
-import { type Shape, sizeOf } from "../../graph/tensor.ts";
+import type { Shape } from "../../graph/tensor.ts";
 import type { Preprocessor } from "../../image/preprocessor.ts";
 import type { VisionConfig } from "../../models/config.ts";
 import { visionShapes } from "../../models/vision.ts";
@@ -9,6 +9,7 @@ import { download, type Engine, type EngineBuffer, type Program } from "../../ru
 import { loadPart, type PartParameters } from "../../train/parameters.ts";
 import { learningRateFactor } from "../../train/schedule.ts";
 import { drawExample, type Example, pretextBatch, pretextGraph, pretextShapes } from "./pretext.ts";
+import { startingWeights } from "./start.ts";
 
 export interface TowerOptions {
   readonly engine: Engine;
@@ -43,7 +44,12 @@ export async function trainTower(options: TowerOptions): Promise<PartWeights> {
   const { engine, config, preprocessor, pictures, steps, seed, onProgress = () => {} } = options;
   const examples: Example[] = [];
   for (let i = 0; i < pictures; i++) examples.push(await drawExample(seed, i, config, preprocessor));
-  const part = await loadPart(engine, "tower", initialWeights(pretextShapes(config), seed), true);
+  const part = await loadPart(
+    engine,
+    "tower",
+    startingWeights(pretextShapes(config), deviation, "tower start", seed),
+    true,
+  );
   const program = await engine.load(pretextGraph(config, batch));
   const training: Training = { ...options, part, program, space: allocateSpace(engine, program) };
   let sum = 0;
@@ -111,7 +117,7 @@ async function makeStep(training: Training, examples: readonly Example[], step: 
 
 async function trainedWeights({ engine, config, part, seed }: Training): Promise<PartWeights> {
   const tensors = new Map<string, { shape: Shape; data: Float32Array }>();
-  const fresh = initialWeights(visionShapes(config), seed);
+  const fresh = startingWeights(visionShapes(config), deviation, "tower start", seed);
   for (const [name, shape] of visionShapes(config)) {
     // the final norm stands behind the features that LLaVA reads: it stays as it began
     const data = part.shapes.has(name) ? (await download(engine, part.parameter(name))).data : await fresh.load(name);
@@ -120,23 +126,8 @@ async function trainedWeights({ engine, config, part, seed }: Training): Promise
   return memoryWeights(tensors);
 }
 
-/** Norms at one, biases at zero, matrices normal with variance 1/inputs, halved where they add to the residual stream. */
-function initialWeights(shapes: ReadonlyMap<string, Shape>, seed: number): PartWeights {
-  const make = (name: string, shape: Shape): Float32Array => {
-    const data = new Float32Array(sizeOf(shape));
-    if (name.endsWith("bias")) return data;
-    if (/norm\d?\.weight$/.test(name)) return data.fill(1);
-    const stream = random("tower start", seed, name);
-    const inputs = sizeOf(shape.slice(1));
-    const spread =
-      name === "position" || name === "class"
-        ? 0.3
-        : /\.(o|fc2)\.weight$/.test(name)
-          ? 0.5 / Math.sqrt(inputs)
-          : 1 / Math.sqrt(inputs);
-    for (let i = 0; i < data.length; i++)
-      data[i] = spread * Math.sqrt(-2 * Math.log(1 - stream.float())) * Math.cos(2 * Math.PI * stream.float());
-    return data;
-  };
-  return memoryWeights(new Map([...shapes].map(([name, shape]) => [name, { shape, data: make(name, shape) }])));
+/** Places start apart from each other; what adds to the residual stream starts small. */
+function deviation(name: string, inputs: number): number {
+  if (name === "position" || name === "class") return 0.3;
+  return (/\.(o|fc2)\.weight$/.test(name) ? 0.5 : 1) / Math.sqrt(inputs);
 }
