@@ -6,7 +6,10 @@ import { Command } from "commander";
 const verbs: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
   teach: async () => (await import("./teach.ts")).addTeach,
   data: async () => (await import("./data.ts")).addData,
+  train: async () => (await import("./train.ts")).addTrain,
   chat: async () => (await import("./chat.ts")).addChat,
+  parity: async () => (await import("./parity.ts")).addParity,
+  eval: async () => (await import("./eval.ts")).addEval,
   inspect: async () => (await import("./inspect.ts")).addInspect,
 };
 

@@ -43,6 +43,8 @@ export interface Picture {
 export interface AnswerOptions extends SamplingOptions {
   /** 512 unless told; the context's end comes first */
   readonly maxNewTokens?: number;
+  /** texts that end the answer and are not part of it */
+  readonly stopTexts?: readonly string[];
   /** text as it becomes certain, never half a character; joined it is the answer's text */
   readonly onText?: ((text: string) => void) | undefined;
   /** ends the answer where it is, as `interrupted` */
@@ -81,10 +83,8 @@ export async function answerTurns(
   const sample = createSampler(options);
   const prompt = await encodeTurns(assistant, turns, pictures);
   const end = answerEnd(template, tokenizer);
-  const text = collectText(tokenizer.stream({ skipControl: true }), {
-    ...(end.text !== undefined && { endText: end.text }),
-    onText,
-  });
+  const endTexts = [...(options.stopTexts ?? []), ...(end.text === undefined ? [] : [end.text])];
+  const text = collectText(tokenizer.stream({ skipControl: true }), { endTexts, onText });
   const stopIds = [...assistant.endIds, ...(end.id === undefined ? [] : [end.id])];
   const { ids, finishReason, promptTokens } = await generator.generate({
     prompt,
