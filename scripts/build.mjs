@@ -27,6 +27,11 @@ export function isStale() {
   return [...inputs, ...settings].some((path) => existsSync(path) && statSync(path).mtimeMs > built);
 }
 
+/** True where `npm ci` has put the compiler. */
+export function isInstalled() {
+  return existsSync(join(root, "node_modules", "typescript"));
+}
+
 /** Builds; returns the compiler's complaints ("" when there are none). One build at a time on one checkout. */
 export function build() {
   return withLock(() => {

@@ -2,11 +2,15 @@
 import { pathToFileURL } from "node:url";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build, isStale } from "./build.mjs";
+import { build, isInstalled, isStale } from "./build.mjs";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const main = resolve(root, "dist/cli/main.js");
 
+if (!isInstalled()) {
+  console.error("error[NOT_INSTALLED]: expected the project's packages, got none (node_modules); run npm ci first");
+  process.exit(2);
+}
 if (isStale()) {
   const complaints = build();
   // what was emitted still runs, as with any tool that strips types
