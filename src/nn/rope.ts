@@ -17,7 +17,7 @@ export function rotate(x: Value, { cos, sin }: Rotation): Value {
 }
 
 /**
- * cos and sin tables for positions: angle = position · base^(−2i/D), computed in float64 and rounded once.
+ * cos and sin tables for positions: angle = position · base^(−2i/D), rounded to float32 where transformers rounds.
  * @returns two arrays of [positions, headSize / 2]
  */
 export function rotationTables(
@@ -26,8 +26,10 @@ export function rotationTables(
   base: number,
 ): { cos: Float32Array; sin: Float32Array } {
   const half = headSize / 2;
-  // transformers rounds the inverse frequencies and the angles to float32 before cos and sin
-  const frequencies = Float32Array.from({ length: half }, (_, i) => 1 / Math.fround(base ** ((2 * i) / headSize)));
+  const frequencies = Float32Array.from(
+    { length: half },
+    (_, i) => 1 / Math.fround(base ** Math.fround((2 * i) / headSize)),
+  );
   const cos = new Float32Array(positions.length * half);
   const sin = new Float32Array(positions.length * half);
   for (let t = 0; t < positions.length; t++) {
