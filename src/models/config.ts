@@ -89,6 +89,7 @@ const languageSchema = z.looseObject({
   mlp_bias: z.literal(false).default(false),
   sliding_window: count.nullish(),
   use_sliding_window: z.boolean().optional(),
+  max_window_layers: z.number().int().nonnegative().default(28),
 });
 
 /** Reads a LLaMA, Mistral or Qwen2 config; `fallbackTied` is llava's top-level `tie_word_embeddings`. */
@@ -103,14 +104,20 @@ export function parseLanguageConfig(json: unknown, where: string, fallbackTied =
       fix: "choose a model without scaled rotary positions",
     });
   }
-  if (c.hidden_size % c.num_attention_heads !== 0 && c.head_dim == null) {
+  const headSize = c.head_dim ?? c.hidden_size / c.num_attention_heads;
+  const keyValueHeads = c.num_key_value_heads ?? c.num_attention_heads;
+  if (headSize % 2 !== 0) {
+    const got = `${headSize} (hidden_size ${c.hidden_size}, num_attention_heads ${c.num_attention_heads})`;
+    throw new InputError("MODEL_CONFIG", { expected: "heads of an even whole size", got, where });
+  }
+  if (c.num_attention_heads % keyValueHeads !== 0) {
+    const got = `${c.num_attention_heads} / ${keyValueHeads}`;
     throw new InputError("MODEL_CONFIG", {
-      expected: "hidden_size divisible by num_attention_heads",
-      got: `${c.hidden_size} / ${c.num_attention_heads}`,
+      expected: "num_attention_heads divisible by num_key_value_heads",
+      got,
       where,
     });
   }
-  const windowed = c.model_type === "mistral" || c.use_sliding_window === true;
   return {
     family: c.model_type,
     vocabSize: c.vocab_size,
@@ -118,16 +125,28 @@ export function parseLanguageConfig(json: unknown, where: string, fallbackTied =
     intermediateSize: c.intermediate_size,
     layers: c.num_hidden_layers,
     heads: c.num_attention_heads,
-    keyValueHeads: c.num_key_value_heads ?? c.num_attention_heads,
-    headSize: c.head_dim ?? c.hidden_size / c.num_attention_heads,
+    keyValueHeads,
+    headSize,
     ropeBase: c.rope_theta ?? c.rope_parameters?.rope_theta ?? 10000,
     rmsNormEpsilon: c.rms_norm_eps,
     tied: c.tie_word_embeddings ?? fallbackTied,
     queryKeyValueBias: c.model_type === "qwen2" || c.attention_bias,
-    ...(windowed && c.sliding_window != null ? { slidingWindow: c.sliding_window } : {}),
+    ...(windowed(c, where) && c.sliding_window != null ? { slidingWindow: c.sliding_window } : {}),
     maxPositions: c.max_position_embeddings,
     raw: c,
   };
+}
+
+/** Mistral's layers all have the window; qwen2's from `max_window_layers` on, where it is used at all. */
+function windowed(c: z.output<typeof languageSchema>, where: string): boolean {
+  if (c.model_type !== "qwen2") return c.model_type === "mistral";
+  if (c.use_sliding_window !== true || c.max_window_layers >= c.num_hidden_layers) return false;
+  if (c.max_window_layers === 0) return true;
+  throw new InputError("MODEL_CONFIG", {
+    expected: "a sliding window in all layers or in none",
+    got: `max_window_layers ${c.max_window_layers} of ${c.num_hidden_layers}`,
+    where,
+  });
 }
 
 const visionFamilies = { clip_vision_model: "clip", siglip_vision_model: "siglip", vit: "vit" } as const;
@@ -203,19 +222,42 @@ export function parseLlavaConfig(json: unknown, where: string): LlavaConfig {
   if (imageTokenId === undefined) {
     throw new InputError("MODEL_CONFIG", { expected: "image_token_index", got: "none", where });
   }
+  const vision = parseVisionConfig(c.vision_config, `${where}: vision_config`);
+  const shuffle = c.llava_ts?.pixel_shuffle ?? 1;
+  const tower = { vision, features: { layer: c.vision_feature_layer, select: c.vision_feature_select_strategy } };
+  checkFeatures(tower, shuffle, where);
   return {
-    vision: parseVisionConfig(c.vision_config, `${where}: vision_config`),
+    ...tower,
     language: parseLanguageConfig(c.text_config, `${where}: text_config`, c.tie_word_embeddings),
     projector: {
       kind: c.llava_ts?.projector ?? "mlp2x_gelu",
-      pixelShuffle: c.llava_ts?.pixel_shuffle ?? 1,
+      pixelShuffle: shuffle,
       bias: c.multimodal_projector_bias,
       activation: c.projector_hidden_act,
     },
-    features: { layer: c.vision_feature_layer, select: c.vision_feature_select_strategy },
     imageTokenId,
     ...(c.llava_ts?.template === undefined ? {} : { template: c.llava_ts.template }),
   };
+}
+
+/** Throws `MODEL_CONFIG` for a layer that the tower does not have, and patches that a pixel shuffle can't divide. */
+function checkFeatures(
+  { vision, features }: Pick<LlavaConfig, "vision" | "features">,
+  shuffle: number,
+  where: string,
+): void {
+  const fail = (expected: string, got: string): never => {
+    throw new InputError("MODEL_CONFIG", { expected, got, where });
+  };
+  const { layer, select } = features;
+  if (layer > vision.layers || layer < -vision.layers - 1) {
+    fail(`a vision_feature_layer from ${-vision.layers - 1} to ${vision.layers}`, String(layer));
+  }
+  if (shuffle === 1) return;
+  const side = vision.imageSize / vision.patchSize;
+  if (side % shuffle !== 0) fail(`a pixel_shuffle that divides ${side} patches a side`, String(shuffle));
+  if (select === "full" && vision.family !== "siglip")
+    fail("pixel_shuffle over patches alone", "the class token with them");
 }
 
 /** Picture tokens that one picture becomes in the language model. */

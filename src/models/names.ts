@@ -96,3 +96,30 @@ export function ggufName(name: string): string {
     "lm_head.weight": "output.weight",
   }[name]!;
 }
+
+/** The prefix of each part in a llava checkpoint (layout A). */
+export const partPrefix = {
+  vision: "vision_tower.",
+  projector: "multi_modal_projector.",
+  language: "language_model.",
+} as const;
+export type ModelPart = keyof typeof partPrefix;
+
+/** A llava checkpoint's name (layout A) of one of our weights; `family` is the tower's. */
+export function checkpointName(part: ModelPart, name: string, family: VisionConfig["family"]): string {
+  const below = part === "vision" ? visionPrefix[family] + visionFileName(family, name) : name;
+  return partPrefix[part] + below;
+}
+
+/** Names of layout B (`model.language_model.…`, `lm_head.weight`) and C (`vision_tower.embeddings…`) as layout A has them. */
+export function canonicalLlavaName(name: string): string {
+  if (name === "lm_head.weight") return "language_model.lm_head.weight";
+  if (name.startsWith("model.language_model.")) {
+    return `language_model.model.${name.slice("model.language_model.".length)}`;
+  }
+  const bare = name.startsWith("model.") ? name.slice("model.".length) : name;
+  return bare.replace(
+    /^vision_tower\.(embeddings|encoder|pre_layrnorm|post_layernorm|head)\b/,
+    "vision_tower.vision_model.$1",
+  );
+}

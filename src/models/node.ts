@@ -1,11 +1,9 @@
 // Opens model directories: Hugging Face's llava, stand-alone vision towers and language models, and GGUF language models.
 import { stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { InputError } from "../errors.ts";
-import { openFile, readJsonFile, readTextFile } from "../formats/node.ts";
+import { readJsonFile, readTextFile } from "../formats/node.ts";
 import { unpermuteRows } from "../formats/gguf-rope.ts";
-import { readGguf } from "../formats/gguf.ts";
-import { readSafetensors } from "../formats/safetensors.ts";
 import type { Shape } from "../graph/tensor.ts";
 import {
   type LanguageConfig,
@@ -15,9 +13,18 @@ import {
   parseVisionConfig,
   type VisionConfig,
 } from "./config.ts";
-import { languageShapes } from "./llama.ts";
-import { ggufName, visionFileName, visionPrefix } from "./names.ts";
+import { embeddingName, languageShapes } from "./llama.ts";
+import {
+  canonicalLlavaName,
+  checkpointName,
+  ggufName,
+  type ModelPart,
+  partPrefix,
+  visionFileName,
+  visionPrefix,
+} from "./names.ts";
 import { projectorShapes } from "./projector.ts";
+import { exists, type Json, openTensors, optionalObject, readObject, renamed } from "./tensors-node.ts";
 import { visionShapes } from "./vision.ts";
 import { partWeights, type PartWeights, type TensorReader } from "./weights.ts";
 
@@ -66,103 +73,139 @@ export interface LlavaFiles {
   close(): Promise<void>;
 }
 
-type Json = Readonly<Record<string, unknown>>;
 const visionTypes = ["clip", "clip_vision_model", "siglip", "siglip_vision_model", "vit"];
 
 /** Opens whatever kind of model lies in a folder (or a .gguf file beside its config). Throws `MODEL_MISSING`, `MODEL_KIND`, `WEIGHTS_…`. */
 export async function openModel(path: string): Promise<LlavaFiles | LanguageFiles | VisionFiles> {
   const { folder } = await locate(path);
-  const config = await readConfig(folder);
+  const config = await readObject(join(folder, "config.json"));
   const type = String(config["model_type"]);
   if (type === "llava") return openLlava(path);
   return visionTypes.includes(type) ? openVision(path) : openLanguage(path);
 }
 
-/** A llava checkpoint of any of the three layouts that transformers has written (training-checkpoint names A, B, C). */
+/**
+ * A llava checkpoint of any of the three layouts that transformers has written (training-checkpoint names A, B, C).
+ * Throws `MODEL_CONFIG`, `MODEL_ROPE`, `WEIGHTS_MISMATCH`, `WEIGHTS_MISSING`, `WEIGHTS_INDEX`.
+ */
 export async function openLlava(path: string): Promise<LlavaFiles> {
   const { folder } = await locate(path);
-  const json = await readConfig(folder);
-  const config = parseLlavaConfig(json, join(folder, "config.json"));
-  const reader = renamed(await openTensors(folder), canonicalLlavaName);
-  const tower = `vision_tower.${visionPrefix[config.vision.family]}`;
-  return {
-    kind: "llava",
-    where: folder,
-    config,
-    vision: partWeights(reader, visionShapes(config.vision), {
-      fileName: (name) => tower + visionFileName(config.vision.family, name),
-      prefix: "vision_tower.",
-      ignored: unusedVision,
-    }),
-    projector: partWeights(reader, projectorShapes(config), {
-      fileName: (name) => `multi_modal_projector.${name}`,
-      prefix: "multi_modal_projector.",
-    }),
-    language: partWeights(reader, languageShapes(config.language), {
-      fileName: (name) => `language_model.${name}`,
-      prefix: "language_model.",
-      ignored: unusedLanguage(config.language),
-    }),
-    tokenizer: () => readTokenizer(folder),
-    preprocessor: () => readPreprocessor(folder),
-    endIds: await readEndIds(folder, (json["text_config"] as Json | undefined) ?? json),
-    close: reader.close,
-  };
+  const where = join(folder, "config.json");
+  const json = await readObject(where);
+  const stated = parseLlavaConfig(json, where);
+  return keepOpen(await openTensors(folder), async (opened) => {
+    const reader = renamed(opened, canonicalLlavaName);
+    refuseStrangers(reader);
+    const language = settleTied(
+      stated.language,
+      json,
+      reader.shapes.has(checkpointName("language", "lm_head.weight", "clip")),
+    );
+    const config = { ...stated, language };
+    const part = (name: ModelPart, shapes: ReadonlyMap<string, Shape>, ignored?: RegExp): PartWeights =>
+      partWeights(reader, shapes, {
+        fileName: (weight) => checkpointName(name, weight, config.vision.family),
+        prefix: partPrefix[name],
+        ...(ignored && { ignored }),
+      });
+    return {
+      kind: "llava",
+      where: folder,
+      config,
+      vision: part("vision", visionShapes(config.vision), unusedVision),
+      projector: part("projector", projectorShapes(config)),
+      language: part("language", languageShapes(language), unusedLanguage(language)),
+      tokenizer: () => readTokenizer(folder),
+      preprocessor: () => readPreprocessor(folder),
+      endIds: await readEndIds(folder, (json["text_config"] as Json | undefined) ?? json),
+      close: reader.close,
+    };
+  });
 }
 
-/** A stand-alone CLIP, SigLIP or ViT tower (a whole CLIP model's text half is left alone). */
+/** A stand-alone CLIP, SigLIP or ViT tower (a whole CLIP model's text half is left alone). Throws as `openLlava` does. */
 export async function openVision(path: string): Promise<VisionFiles> {
   const { folder } = await locate(path);
-  const config = parseVisionConfig(await readConfig(folder), join(folder, "config.json"));
-  const reader = await openTensors(folder);
-  // a bare tower is saved without the prefix by some versions of transformers
-  const prefix = [...reader.shapes.keys()].some((name) => name.startsWith(visionPrefix[config.family]))
-    ? visionPrefix[config.family]
-    : "";
-  return {
-    kind: "vision",
-    where: folder,
-    config,
-    weights: partWeights(reader, visionShapes(config), {
-      fileName: (name) => prefix + visionFileName(config.family, name),
-      prefix,
-      ignored: unusedVision,
-    }),
-    preprocessor: () => readPreprocessor(folder),
-    close: reader.close,
-  };
+  const where = join(folder, "config.json");
+  const config = parseVisionConfig(await readObject(where), where);
+  return keepOpen(await openTensors(folder), async (reader) => {
+    // a bare tower is saved without the prefix by some versions of transformers
+    const prefix = [...reader.shapes.keys()].some((name) => name.startsWith(visionPrefix[config.family]))
+      ? visionPrefix[config.family]
+      : "";
+    return {
+      kind: "vision",
+      where: folder,
+      config,
+      weights: partWeights(reader, visionShapes(config), {
+        fileName: (name) => prefix + visionFileName(config.family, name),
+        prefix,
+        ignored: unusedVision,
+      }),
+      preprocessor: () => readPreprocessor(folder),
+      close: reader.close,
+    };
+  });
 }
 
-/** A language model from safetensors or GGUF; with GGUF the folder still holds config.json and the tokenizer. */
+/**
+ * A language model from safetensors or GGUF; with GGUF the folder still holds config.json and the tokenizer.
+ * Throws as `openLlava` does.
+ */
 export async function openLanguage(path: string): Promise<LanguageFiles> {
   const { folder } = await locate(path);
-  const json = await readConfig(folder);
-  const stated = parseLanguageConfig(json, join(folder, "config.json"));
-  const reader = await openTensors(path);
-  const gguf = reader.shapes.has("token_embd.weight");
-  // a file without an output matrix is tied, whatever its config forgot to say
-  const tied = !reader.shapes.has(gguf ? "output.weight" : "lm_head.weight") || (stated.tied && gguf);
-  // TinyStories-like files keep a tied matrix under the output's name only
-  const renamedReader =
-    !gguf && !reader.shapes.has("model.embed_tokens.weight") && stated.tied
-      ? renamed(reader, (name) => (name === "lm_head.weight" ? "model.embed_tokens.weight" : name))
-      : reader;
-  const config = { ...stated, tied: tied || stated.tied };
-  return {
-    kind: "language",
-    where: folder,
-    config,
-    weights: partWeights(renamedReader, languageShapes(config), {
-      fileName: gguf ? ggufName : (name) => name,
-      ignored: unusedLanguage(config),
-      ...(gguf && config.family !== "qwen2"
-        ? { reorder: (name: string, data: Float32Array) => unpermuted(name, data, config) }
-        : {}),
-    }),
-    tokenizer: () => readTokenizer(folder),
-    endIds: await readEndIds(folder, json),
-    close: reader.close,
-  };
+  const where = join(folder, "config.json");
+  const json = await readObject(where);
+  const stated = parseLanguageConfig(json, where);
+  return keepOpen(await openTensors(path), async (opened) => {
+    const gguf = opened.shapes.has("token_embd.weight");
+    const config = settleTied(stated, json, opened.shapes.has(gguf ? "output.weight" : "lm_head.weight"));
+    // some files keep a tied matrix under the output's name only
+    const reader =
+      config.tied && !gguf && !opened.shapes.has(embeddingName)
+        ? renamed(opened, (name) => (name === "lm_head.weight" ? embeddingName : name))
+        : opened;
+    return {
+      kind: "language",
+      where: folder,
+      config,
+      weights: partWeights(reader, languageShapes(config), {
+        fileName: gguf ? ggufName : (name) => name,
+        ignored: unusedLanguage(config),
+        ...(gguf && config.family !== "qwen2"
+          ? { reorder: (name: string, data: Float32Array) => unpermuted(name, data, config) }
+          : {}),
+      }),
+      tokenizer: () => readTokenizer(folder),
+      endIds: await readEndIds(folder, json),
+      close: reader.close,
+    };
+  });
+}
+
+/** What opens a model further; when that fails the files are closed. */
+async function keepOpen<T>(reader: TensorReader, work: (reader: TensorReader) => Promise<T>): Promise<T> {
+  try {
+    return await work(reader);
+  } catch (error) {
+    await reader.close();
+    throw error;
+  }
+}
+
+/** Where no config says whether embedding and output matrix are one, the file does: without an output matrix they are. */
+function settleTied(config: LanguageConfig, json: Json, hasOutput: boolean): LanguageConfig {
+  const said = config.raw["tie_word_embeddings"] ?? json["tie_word_embeddings"];
+  return said === undefined ? { ...config, tied: !hasOutput } : config;
+}
+
+/** Tensors of a llava checkpoint that belong to none of its parts. */
+function refuseStrangers({ shapes, where }: TensorReader): void {
+  const known = Object.values(partPrefix);
+  const strangers = [...shapes.keys()].filter((name) => !known.some((prefix) => name.startsWith(prefix)));
+  if (strangers.length === 0) return;
+  const expected = `tensors below ${known.join(", ")}`;
+  throw new InputError("WEIGHTS_MISMATCH", { expected, got: `unexpected ${strangers.slice(0, 3).join(", ")}`, where });
 }
 
 const unusedVision =
@@ -181,27 +224,6 @@ function unpermuted(name: string, data: Float32Array, c: LanguageConfig): Float3
   return unpermuteRows(data, rows, data.length / rows, heads);
 }
 
-/** Layout B (`model.language_model.…`, `lm_head.weight`) and C (`vision_tower.embeddings…`) to layout A. */
-function canonicalLlavaName(name: string): string {
-  if (name === "lm_head.weight") return "language_model.lm_head.weight";
-  if (name.startsWith("model.language_model."))
-    return `language_model.model.${name.slice("model.language_model.".length)}`;
-  const bare = name.startsWith("model.") ? name.slice("model.".length) : name;
-  return bare.replace(
-    /^vision_tower\.(embeddings|encoder|pre_layrnorm|post_layernorm|head)\b/,
-    "vision_tower.vision_model.$1",
-  );
-}
-
-function renamed(reader: TensorReader, rename: (name: string) => string): TensorReader {
-  const originals = new Map([...reader.shapes.keys()].map((name) => [rename(name), name]));
-  return {
-    ...reader,
-    shapes: new Map([...originals].map(([name, original]) => [name, reader.shapes.get(original)!])),
-    load: (name) => reader.load(originals.get(name)!),
-  };
-}
-
 async function locate(path: string): Promise<{ folder: string }> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) {
@@ -215,75 +237,8 @@ async function locate(path: string): Promise<{ folder: string }> {
   return { folder: found.isDirectory() ? path : dirname(path) };
 }
 
-async function readConfig(folder: string): Promise<Json> {
-  const json = await readJsonFile(join(folder, "config.json"));
-  if (json === null || typeof json !== "object" || Array.isArray(json)) {
-    throw new InputError("MODEL_CONFIG", {
-      expected: "an object",
-      got: JSON.stringify(json).slice(0, 40),
-      where: join(folder, "config.json"),
-    });
-  }
-  return json as Json;
-}
-
-/** The tensors of a folder (one safetensors file, shards with an index, or one GGUF file) or of the file itself. */
-async function openTensors(path: string): Promise<TensorReader> {
-  if (path.endsWith(".gguf")) return openGguf(path);
-  if (path.endsWith(".safetensors")) return openSafetensors([path], path);
-  const index = await optionalJson(join(path, "model.safetensors.index.json"));
-  if (index !== undefined) {
-    const shards = [...new Set(Object.values((index["weight_map"] ?? {}) as Record<string, string>))];
-    const escaping = shards.find((name) => basename(name) !== name);
-    if (escaping !== undefined) {
-      throw new InputError("WEIGHTS_INDEX", {
-        expected: "shards beside the index",
-        got: escaping,
-        where: join(path, "model.safetensors.index.json"),
-      });
-    }
-    return openSafetensors(
-      shards.map((name) => join(path, name)),
-      path,
-    );
-  }
-  if (await exists(join(path, "model.safetensors"))) return openSafetensors([join(path, "model.safetensors")], path);
-  const { readdir } = await import("node:fs/promises");
-  const ggufs = (await readdir(path)).filter((name) => name.endsWith(".gguf"));
-  if (ggufs.length === 1) return openGguf(join(path, ggufs[0]!));
-  throw new InputError("WEIGHTS_MISSING", {
-    expected: "model.safetensors, model.safetensors.index.json or one .gguf file",
-    got: ggufs.length > 1 ? `${ggufs.length} .gguf files` : "none of them",
-    where: path,
-    fix: ggufs.length > 1 ? "name the .gguf file itself" : "check that the weights were downloaded",
-  });
-}
-
-async function openSafetensors(paths: readonly string[], where: string): Promise<TensorReader> {
-  const sources = await Promise.all(paths.map(openFile));
-  const files = await Promise.all(sources.map(readSafetensors));
-  const owner = new Map(files.flatMap((file) => [...file.tensors.keys()].map((name) => [name, file] as const)));
-  return {
-    where,
-    shapes: new Map([...owner].map(([name, file]) => [name, file.tensors.get(name)!.shape as Shape])),
-    load: (name) => owner.get(name)!.loadFloat32(name),
-    close: async () => void (await Promise.all(sources.map((source) => source.close()))),
-  };
-}
-
-async function openGguf(path: string): Promise<TensorReader> {
-  const source = await openFile(path);
-  const file = await readGguf(source);
-  return {
-    where: path,
-    shapes: new Map([...file.tensors].map(([name, info]) => [name, info.shape])),
-    load: (name) => file.loadFloat32(name),
-    close: () => source.close(),
-  };
-}
-
 async function readTokenizer(folder: string): Promise<TokenizerFiles> {
-  const tokenizerConfig = (await optionalJson(join(folder, "tokenizer_config.json"))) ?? {};
+  const tokenizerConfig = (await optionalObject(join(folder, "tokenizer_config.json"))) ?? {};
   const file = join(folder, "chat_template.jinja");
   const inline = tokenizerConfig["chat_template"];
   const chatTemplate = (await exists(file))
@@ -300,9 +255,9 @@ async function readTokenizer(folder: string): Promise<TokenizerFiles> {
 }
 
 async function readPreprocessor(folder: string): Promise<unknown> {
-  const own = await optionalJson(join(folder, "preprocessor_config.json"));
+  const own = await optionalObject(join(folder, "preprocessor_config.json"));
   if (own !== undefined) return own;
-  const processor = await optionalJson(join(folder, "processor_config.json"));
+  const processor = await optionalObject(join(folder, "processor_config.json"));
   if (processor !== undefined) return processor;
   throw new InputError("PREPROCESSOR_MISSING", {
     expected: "preprocessor_config.json",
@@ -313,15 +268,7 @@ async function readPreprocessor(folder: string): Promise<unknown> {
 }
 
 async function readEndIds(folder: string, config: Json): Promise<number[]> {
-  const generation = await optionalJson(join(folder, "generation_config.json"));
+  const generation = await optionalObject(join(folder, "generation_config.json"));
   const ids = [generation?.["eos_token_id"], config["eos_token_id"]].flat();
   return [...new Set(ids.filter((id): id is number => Number.isInteger(id)))];
-}
-
-async function optionalJson(path: string): Promise<Json | undefined> {
-  return (await exists(path)) ? ((await readJsonFile(path)) as Json) : undefined;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
 }

@@ -6,7 +6,7 @@ import { encodeSafetensors, type SafetensorsEntry } from "../formats/safetensors
 import { type Preprocessor, writePreprocessor } from "../image/preprocessor.ts";
 import type { LlavaConfig } from "./config.ts";
 import { llavaConfigJson } from "./config-write.ts";
-import { visionFileName, visionPrefix } from "./names.ts";
+import { checkpointName, type ModelPart } from "./names.ts";
 import type { TokenizerFiles } from "./node.ts";
 import type { PartWeights } from "./weights.ts";
 
@@ -23,19 +23,14 @@ export interface ModelToSave {
 
 /** Tensor names of layout A: `vision_tower.…`, `multi_modal_projector.…`, `language_model.…`. */
 export function checkpointEntries({ config, vision, projector, language }: ModelToSave): SafetensorsEntry[] {
-  const tower = `vision_tower.${visionPrefix[config.vision.family]}`;
-  const part = (weights: PartWeights, fileName: (name: string) => string): SafetensorsEntry[] =>
+  const entriesOf = (part: ModelPart, weights: PartWeights): SafetensorsEntry[] =>
     [...weights.shapes].map(([name, shape]) => ({
-      name: fileName(name),
+      name: checkpointName(part, name, config.vision.family),
       dtype: "F32",
       shape,
       data: () => weights.load(name),
     }));
-  return [
-    ...part(vision, (name) => tower + visionFileName(config.vision.family, name)),
-    ...part(projector, (name) => `multi_modal_projector.${name}`),
-    ...part(language, (name) => `language_model.${name}`),
-  ];
+  return [...entriesOf("vision", vision), ...entriesOf("projector", projector), ...entriesOf("language", language)];
 }
 
 /** Writes beside and renames; an older folder of that name is replaced at the end. */
