@@ -17,5 +17,8 @@ if (isStale()) {
   if (complaints !== "")
     console.error(`llava: ${complaints.trim().split("\n").length} lines of type errors; see npm run check`);
 }
+// npm runs scripts in the project's folder; paths are meant from where the user stands
+const { npm_lifecycle_event: event, INIT_CWD: cwd } = process.env;
+if (event === "llava" && cwd !== undefined) process.chdir(cwd);
 process.argv[1] = main;
 await import(pathToFileURL(main).href);

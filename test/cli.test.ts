@@ -1,5 +1,10 @@
 // The command as a user's shell sees it: results alone on stdout, exit codes, closed pipes.
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, it } from "vitest";
 
@@ -44,4 +49,70 @@ it("ends quietly when the reader has seen enough", () => {
   const { stdout, stderr } = spawnSync("bash", ["-c", pipe], { cwd: root, encoding: "utf8" });
   expect(stderr).toBe("");
   expect(stdout).toMatch(/^Usage: llava .*\n0\n$/);
+});
+
+it("takes paths from where the user stands, also through npm", () => {
+  const folder = mkdtempSync(join(tmpdir(), "cli-"));
+  writeFileSync(join(folder, "a.json"), "[]");
+  const args = ["--prefix", root, "run", "-s", "llava", "--", "data", "check", "a.json"];
+  const { status, stderr } = spawnSync("npm", args, { cwd: folder, encoding: "utf8" });
+  expect(stderr).toContain("error[SAMPLES_EMPTY]");
+  expect(status).toBe(2);
+  rmSync(folder, { recursive: true });
+});
+
+/** A teacher that takes its time for each answer. */
+async function slowTeacher(asked: () => void): Promise<Server> {
+  const content =
+    "A dog stands near a grey road under a clear sky. Behind it a fence runs along a green field of grass.";
+  const reply = JSON.stringify({ choices: [{ message: { role: "assistant", content }, finish_reason: "stop" }] });
+  const server = createServer((request, response) => {
+    asked();
+    request.resume().on("end", () => setTimeout(() => response.end(reply), 150));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return server;
+}
+
+it.each(["SIGINT", "SIGTERM"] as const)("%s ends in order with 130, and the same command goes on", async (signal) => {
+  const folder = mkdtempSync(join(tmpdir(), "cli-"));
+  const rows = Array.from({ length: 8 }, (_, i) => `${i}.jpg,A dog near road ${i}.`);
+  writeFileSync(join(folder, "captions.csv"), `file_name,caption\n${rows.join("\n")}\n`);
+  for (const i of rows.keys()) writeFileSync(join(folder, `${i}.jpg`), "teachers do not look at pictures");
+  let asked = 0;
+  let child: ReturnType<typeof spawn> | undefined;
+  const server = await slowTeacher(() => ++asked === 3 && child?.kill(signal));
+  const out = join(folder, "out.json");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+  const args = [
+    "teach",
+    folder,
+    "--out",
+    out,
+    "--teacher",
+    url,
+    "--model",
+    "m",
+    "--kinds",
+    "detail",
+    "--concurrency",
+    "1",
+  ];
+  const run = async (): Promise<{ code: number | null; said: string }> => {
+    const started = (child = spawn(process.execPath, ["scripts/llava.mjs", ...args], { cwd: root }));
+    let said = "";
+    started.stderr?.on("data", (chunk) => (said += String(chunk)));
+    const code = await new Promise<number | null>((resolve) => started.on("close", resolve));
+    return { code, said };
+  };
+  const first = await run();
+  expect(first.said).toContain("the same command goes on");
+  expect(first).toMatchObject({ code: 130 });
+  expect(existsSync(out)).toBe(false);
+  expect(asked).toBeLessThan(8);
+  expect(await run()).toMatchObject({ code: 0 });
+  expect(asked).toBe(8);
+  expect(JSON.parse(readFileSync(out, "utf8"))).toHaveLength(8);
+  server.close();
+  rmSync(folder, { recursive: true });
 });

@@ -24,8 +24,9 @@ export async function createProgram(verb?: string): Promise<Command> {
     .exitOverride()
     .configureOutput({ outputError: () => undefined });
   const known = verb !== undefined && Object.hasOwn(verbs, verb);
+  const needless = verb === "--version" || verb === "-v";
   for (const [name, load] of Object.entries(verbs)) {
-    if (!known || name === verb) (await load())(program);
+    if (known ? name === verb : !needless) (await load())(program);
   }
   return program;
 }
