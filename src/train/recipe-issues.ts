@@ -23,7 +23,11 @@ export function explainIssues(issues: readonly Issue[], source: RecipeSource): I
   const issue = flat.find((each) => each.code === "unrecognized_keys") ?? flat[0];
   if (issue === undefined) return recipeError(source, [], "a recipe", "something else");
   if (issue.code === "unrecognized_keys") return unknownKey(issue.path, issue.keys[0] ?? "", source);
-  return recipeError(source, issue.path, expectation(issue), describe(valueAt(source, issue.path)));
+  const value = valueAt(source, issue.path);
+  const choices = issue.code === "invalid_value" ? issue.values.map(String) : [];
+  const meant = typeof value === "string" ? nearest(value, choices) : undefined;
+  const fix = meant === undefined ? undefined : `did you mean "${meant}"?`;
+  return recipeError(source, issue.path, expectation(issue), describe(value), fix);
 }
 
 /** An error about the value at `path`. */

@@ -1,8 +1,9 @@
 // Every key that a recipe may hold, with its meaning and default; docs/recipe.schema.json is made from it.
 import { z } from "zod";
+import { templates } from "../text/templates.ts";
 
-/** The parts of a model that a stage can train. */
-export const partNames = ["projector", "language", "vision"] as const;
+/** The parts of a model that a stage can train; the vision encoder is frozen, so that its features can be cached. */
+const partNames = ["projector", "language"] as const;
 
 const positive = z.number().positive();
 const fraction = z.number().min(0).max(1);
@@ -10,9 +11,8 @@ const count = z.int().positive();
 const fileName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, "letters, digits, '.', '_' and '-'");
 const path = z.string().min(1);
 const template = z
-  .string()
-  .min(1)
-  .describe("Chat template: plain, vicuna_v1, llava_llama_2, mistral, chatml, or model (the language model's own).");
+  .enum(["model", ...Object.keys(templates)])
+  .describe("Chat template; model: the language model's own.");
 
 const vision = z
   .strictObject({
@@ -69,7 +69,10 @@ const stage = z.strictObject({
   name: fileName.describe("What the stage is called in logs, metrics and --set, e.g. align."),
   data: z.union([path, z.array(dataSource).min(1)]).describe("One file of samples, or several with their weights."),
   images: path.optional().describe("Folder of the pictures: default the folder of each data file."),
-  train: z.array(z.enum(partNames)).min(1).describe("The parts that learn; the others stay frozen."),
+  train: z
+    .array(z.enum(partNames))
+    .min(1)
+    .describe("The parts that learn; the other, and always the vision encoder, stay frozen."),
   batch_size: count.default(16).describe("Samples per optimiser step."),
   learning_rate: z
     .union([positive, rates])

@@ -194,10 +194,16 @@ describe("a wrong recipe is refused", () => {
       /one of mlp2x_gelu, linear, got "mlp" \(r.yaml:4 model.projector.kind/,
     ],
     [
+      "a template that is none",
+      change("template:  chatml", "template: chat_ml"),
+      "RECIPE_VALUE",
+      /one of model, plain, .*chatml.*, got "chat_ml" \(r.yaml:6 model.template\); did you mean "chatml"/,
+    ],
+    [
       "a wrong part",
       change("train: [projector, language]", "train: [all]"),
       "RECIPE_VALUE",
-      /one of projector, language, vision, got "all" \(r.yaml:12/,
+      /one of projector, language, got "all" \(r.yaml:12/,
     ],
     [
       "a missing key",
@@ -225,9 +231,9 @@ describe("a wrong recipe is refused", () => {
     ],
     [
       "a rate for a frozen part",
-      change("language: 2.0e-4", "language: 2.0e-4, vision: 1.0e-5"),
+      change("train: [projector, language]", "train: [language]"),
       "RECIPE_VALUE",
-      /one for vision, which stays frozen \(r.yaml:14/,
+      /one for projector, which stays frozen \(r.yaml:14/,
     ],
     ["a part without a rate", change(", language: 2.0e-4", ""), "RECIPE_VALUE", /none for language \(r.yaml:14/],
     ["an infinite rate", change("1.0e-3", ".inf"), "RECIPE_VALUE", /r.yaml:14/],

@@ -2,7 +2,7 @@
 import { stringify } from "yaml";
 
 /** A part of the model that a stage can train. */
-export type Part = "projector" | "language" | "vision";
+export type Part = "projector" | "language";
 export type Schedule = "cosine" | "linear" | "constant";
 
 /** A file of samples with the folder of its pictures; both relative to the current folder. */
