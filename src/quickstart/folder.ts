@@ -1,6 +1,7 @@
 // Scenes as a folder that anyone could have made: photos, captions.json and instances.json in COCO's format.
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { writeFileAtomic } from "../formats/node.ts";
 import { captionsOf } from "./captions.ts";
 import { pictureSide, sceneJpeg } from "./draw.ts";
 import { boxOf, makeScene, nouns } from "./scenes.ts";
@@ -13,24 +14,36 @@ export interface SceneFolderOptions {
   readonly count: number;
   readonly seed: number;
   /** told after each picture */
-  readonly onProgress?: (done: number, count: number) => void;
+  readonly onProgress?: (done: number) => void;
+  readonly signal?: AbortSignal;
 }
 
 /**
- * Draws scenes into `folder/photos/*.jpg` and writes `folder/captions.json` and `folder/instances.json`.
- * The JSON files are written last, so a folder with both is complete.
+ * Draws scenes into `folder/photos/*.jpg` and writes `folder/captions.json` and `folder/instances.json`, each file
+ * whole or not at all. Pictures that are there already are kept: the same seed, split and index draw the same.
  */
 export async function writeSceneFolder(options: SceneFolderOptions): Promise<Scene[]> {
-  const { folder, split, count, seed } = options;
-  await mkdir(join(folder, "photos"), { recursive: true });
+  const { folder, split, count, seed, onProgress, signal } = options;
+  const photos = join(folder, "photos");
   const scenes = Array.from({ length: count }, (_, index) => makeScene(seed, split, index));
+  const captions = `${JSON.stringify(cocoCaptions(scenes), null, 1)}\n`;
+  // the captions tell which scenes the photos show: photos of other scenes go
+  if (!(await isSame(join(folder, "captions.json"), captions))) await rm(photos, { recursive: true, force: true });
+  await mkdir(photos, { recursive: true });
+  const drawn = new Set(await readdir(photos));
+  await writeFileAtomic(join(folder, "captions.json"), captions);
+  await writeFileAtomic(join(folder, "instances.json"), `${JSON.stringify(cocoInstances(scenes), null, 1)}\n`);
   for (const [index, scene] of scenes.entries()) {
-    await writeFile(join(folder, "photos", `${scene.id}.jpg`), await sceneJpeg(scene));
-    options.onProgress?.(index + 1, count);
+    signal?.throwIfAborted();
+    const name = `${scene.id}.jpg`;
+    if (!drawn.has(name)) await writeFileAtomic(join(photos, name), await sceneJpeg(scene));
+    onProgress?.(index + 1);
   }
-  await writeFile(join(folder, "captions.json"), `${JSON.stringify(cocoCaptions(scenes), null, 1)}\n`);
-  await writeFile(join(folder, "instances.json"), `${JSON.stringify(cocoInstances(scenes), null, 1)}\n`);
   return scenes;
+}
+
+async function isSame(path: string, text: string): Promise<boolean> {
+  return (await readFile(path, "utf8").catch(() => undefined)) === text;
 }
 
 /** COCO's caption file: https://cocodataset.org/#format-data, section 5. */

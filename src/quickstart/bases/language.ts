@@ -25,12 +25,12 @@ export interface LanguageOptions {
   readonly seed: number;
   readonly notes: number;
   readonly steps: number;
-  readonly onProgress?: (line: string) => void;
+  readonly onStep?: (step: number, loss: number) => void;
 }
 
 /** Writes the trained language model into `folder`, in Hugging Face's layout. */
 export async function trainLanguage(folder: string, options: LanguageOptions): Promise<void> {
-  const { engine, vision, scratch, seed, notes, steps, onProgress = () => {} } = options;
+  const { engine, vision, scratch, seed, notes, steps, onStep } = options;
   await mkdir(scratch, { recursive: true });
   const reading = await readingSamples(notes, seed);
   await writeSamples(join(scratch, "reading.json"), reading);
@@ -47,8 +47,7 @@ export async function trainLanguage(folder: string, options: LanguageOptions): P
   await train(recipe, {
     engine,
     onEvent: (event) => {
-      if (event.type !== "step" || event.metrics.step % 50 !== 0) return;
-      onProgress(`language: step ${event.metrics.step} of ${steps}, loss ${event.metrics.loss.toFixed(4)}`);
+      if (event.type === "step") onStep?.(event.metrics.step, event.metrics.loss);
     },
   });
   const { language, close } = await openLlava(join(scratch, "run", "model"));

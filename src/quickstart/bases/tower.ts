@@ -19,7 +19,7 @@ export interface TowerOptions {
   /** crowded pictures to draw; each is seen steps · 64 / pictures times */
   readonly pictures: number;
   readonly steps: number;
-  readonly onProgress?: (line: string) => void;
+  readonly onStep?: (step: number, loss: number) => void;
 }
 
 const batch = 64;
@@ -41,7 +41,7 @@ interface Training extends TowerOptions {
 
 /** The weights of a tower trained on crowded scenes; the head that it was trained with is left behind. */
 export async function trainTower(options: TowerOptions): Promise<PartWeights> {
-  const { engine, config, preprocessor, pictures, steps, seed, onProgress = () => {} } = options;
+  const { engine, config, preprocessor, pictures, steps, seed, onStep } = options;
   const examples: Example[] = [];
   for (let i = 0; i < pictures; i++) examples.push(await drawExample(seed, i, config, preprocessor));
   const part = await loadPart(
@@ -52,14 +52,7 @@ export async function trainTower(options: TowerOptions): Promise<PartWeights> {
   );
   const program = await engine.load(pretextGraph(config, batch));
   const training: Training = { ...options, part, program, space: allocateSpace(engine, program) };
-  let sum = 0;
-  for (let step = 1; step <= steps; step++) {
-    sum += await makeStep(training, examples, step);
-    if (step % 100 === 0) {
-      onProgress(`tower: step ${step} of ${steps}, loss ${(sum / 100).toFixed(4)}`);
-      sum = 0;
-    }
-  }
+  for (let step = 1; step <= steps; step++) onStep?.(step, await makeStep(training, examples, step));
   const trained = await trainedWeights(training);
   await engine.unload(program);
   for (const buffer of Object.values(training.space)) engine.free(buffer);
