@@ -37,9 +37,8 @@ export interface MaskPreview {
 
 /** A picture with what the model says about it. */
 export interface PictureAnswer {
-  /** encoded bytes, small enough to be embedded (a thumbnail) */
-  readonly picture: Uint8Array;
-  readonly mediaType: "image/jpeg" | "image/png" | "image/webp";
+  /** a small copy as a `data:` URL */
+  readonly picture: string;
   readonly question: string;
   readonly answer: string;
   /** what the data says, where it says it */

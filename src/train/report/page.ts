@@ -98,9 +98,9 @@ function answers(list: readonly PictureAnswer[]): Html | undefined {
   return html`<h2>What the model answers</h2>
     <div class="answers">
       ${list.map(
-        ({ picture, mediaType, question, answer, expected }) =>
+        ({ picture, question, answer, expected }) =>
           html`<div class="card">
-            <img alt="" src="data:${mediaType};base64,${Buffer.from(picture).toString("base64")}" />
+            <img alt="" src="${picture}" />
             <dl>
               <dt>${question}</dt>
               <dd>${answer}</dd>

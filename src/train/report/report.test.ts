@@ -34,9 +34,7 @@ const report = (text: string): ReportData => ({
       ],
     },
   ],
-  answers: [
-    { picture: Uint8Array.of(255, 216, 255), mediaType: "image/jpeg", question: text, answer: text, expected: text },
-  ],
+  answers: [{ picture: "data:image/jpeg;base64,/9j/", question: text, answer: text, expected: text }],
   scores: [{ task: text, n: 1200, sighted: 0.853, blind: 0.5 }],
   facts: [{ label: text, value: text }],
   recipe: text,

@@ -1,0 +1,70 @@
+// What a person sees of a training run: sums as a table, then one progress line per phase.
+import type { TrainEvent } from "../train/events.ts";
+import { grouped, table } from "./output.ts";
+import { log, type Progress, startProgress } from "./progress.ts";
+
+export interface TrainView {
+  show(event: TrainEvent): void;
+  finish(): void;
+}
+
+/** Draws events on stderr. */
+export function createTrainView(): TrainView {
+  let current: { readonly key: string; readonly progress: Progress } | undefined;
+  const finish = (note?: string): void => {
+    current?.progress.finish(note);
+    current = undefined;
+  };
+  const line = (key: string, unit: string, total: number | undefined): Progress => {
+    if (current?.key === key) return current.progress;
+    finish();
+    current = { key, progress: startProgress({ label: key, unit, ...(total === undefined ? {} : { total }) }) };
+    return current.progress;
+  };
+  return {
+    show: (event) => {
+      switch (event.type) {
+        case "checking":
+          return line(
+            `check ${event.stage}: ${event.progress.stage}`,
+            event.progress.stage,
+            event.progress.total,
+          ).update(event.progress.done);
+        case "features":
+          return line("features", "pictures", event.progress.total).update(event.progress.done);
+        case "step": {
+          const { stage, step, steps, loss, tokens, seconds } = event.metrics;
+          return line(stage, "steps", steps).update(
+            step,
+            `loss ${loss.toFixed(3)}, ${grouped(Math.round(tokens / seconds))} tokens/s`,
+          );
+        }
+        default:
+          finish();
+          return void describe(event).forEach(log);
+      }
+    },
+    finish,
+  };
+}
+
+function describe(event: Exclude<TrainEvent, { type: "checking" | "features" | "step" }>): string[] {
+  switch (event.type) {
+    case "checked": {
+      const sums = Object.entries(event.sums).map(([name, n]) => [`  ${name.replaceAll("_", " ")}`, grouped(n)]);
+      return [`stage ${event.stage}`, table(sums, [1])];
+    }
+    case "stage":
+      return event.from > 1 ? [`${event.stage}: going on at step ${event.from} of ${event.steps}`] : [];
+    case "skipped":
+      return [`${event.stage}: done before`];
+    case "fallback":
+      return [`warning: ${event.checkpoint} is damaged; going on from an older checkpoint`];
+    case "checkpoint":
+      return [];
+    case "interrupted":
+      return [`stopped; everything is saved in ${event.path}`];
+    case "saved":
+      return [`saved ${event.path}`];
+  }
+}
