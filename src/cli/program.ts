@@ -10,6 +10,7 @@ const verbs: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   chat: async () => (await import("./chat.ts")).addChat,
   parity: async () => (await import("./parity.ts")).addParity,
   eval: async () => (await import("./eval.ts")).addEval,
+  quickstart: async () => (await import("./quickstart.ts")).addQuickstart,
   inspect: async () => (await import("./inspect.ts")).addInspect,
 };
 
