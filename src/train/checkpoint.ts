@@ -9,7 +9,7 @@ import { encodeSafetensors, type SafetensorsEntry } from "../formats/safetensors
 import type { PartWeights } from "../models/weights.ts";
 import { type Engine, type EngineBuffer, download } from "../runtime/engine.ts";
 import type { PartParameters } from "./parameters.ts";
-import type { Parts, TrainedPart } from "./step.ts";
+import type { Parts, TrainedPart } from "./step-context.ts";
 
 /** Where a run stood when a checkpoint was written. */
 export interface CheckpointState {

@@ -13,7 +13,8 @@ import {
 } from "./parity-compare.ts";
 import type { Golden } from "./parity-golden.ts";
 import { loadPart } from "./parameters.ts";
-import { createStepper, type Features, type Parts, type Stepper, type TrainedPart } from "./step.ts";
+import { createStepper, type Stepper } from "./step.ts";
+import type { Features, Parts, TrainedPart } from "./step-context.ts";
 
 type Stages = Partial<Record<StageName, Comparison>>;
 

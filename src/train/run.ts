@@ -179,13 +179,10 @@ async function existingCheckpoints({ output }: Recipe, resume: boolean): Promise
   });
 }
 
-/** Everything that decides the numbers: a resumed run must have the same. */
-function fingerprintOf(
-  { output: _, cache: __, ...recipe }: Recipe,
-  { config }: Assembly,
-  stages: readonly StageData[],
-): string {
+/** Everything that decides the numbers, which is all but where they are written: a resumed run must have the same. */
+function fingerprintOf(recipe: Recipe, { config }: Assembly, stages: readonly StageData[]): string {
+  const decisive = { ...recipe, output: undefined, cache: undefined };
   return createHash("sha256")
-    .update(JSON.stringify([recipe, config, stages.map(({ hash }) => hash)]))
+    .update(JSON.stringify([decisive, config, stages.map(({ hash }) => hash)]))
     .digest("hex");
 }

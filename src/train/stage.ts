@@ -12,7 +12,9 @@ import { loadPart } from "./parameters.ts";
 import type { Part } from "./recipe.ts";
 import { learningRateFactor } from "./schedule.ts";
 import type { StageData } from "./stage-data.ts";
-import { type AdamW, createStepper, type Parts, type Stepper } from "./step.ts";
+import { createStepper, type Stepper } from "./step.ts";
+import type { Parts } from "./step-context.ts";
+import type { AdamW } from "./update.ts";
 
 export interface StageOptions {
   readonly engine: Engine;

@@ -1,0 +1,92 @@
+// A micro-batch backward: through the layers to the embedding rows and the projector.
+import { embeddingName, layerPrefix } from "../models/llama.ts";
+import type { EngineBuffer, Pass } from "../runtime/engine.ts";
+import type { MicroBatch } from "./micro-batch.ts";
+import {
+  copyPictures,
+  layerWeights,
+  needed,
+  projectorWeights,
+  rowInputs,
+  shapeOf,
+  type StepContext,
+} from "./step-context.ts";
+import type { Workspace } from "./workspace.ts";
+
+export async function backwardLayers(
+  context: StepContext,
+  pass: Pass,
+  batch: MicroBatch,
+  space: Workspace,
+): Promise<void> {
+  const { parts, programs, layerNames } = context;
+  const trained = parts.language.trained;
+  const graphs = programs.layer(shapeOf(batch));
+  const again = context.summed.has("layers");
+  const program = await (trained === undefined ? graphs.through() : again ? graphs.accumulate() : graphs.backward());
+  for (let layer = space.saved.length - 1; layer >= 0; layer--) {
+    const depth = space.saved.length - 1 - layer;
+    const [dy, dx] = depth % 2 === 0 ? space.dx : [space.dx[1], space.dx[0]];
+    const outputs: Record<string, EngineBuffer> = { dx };
+    const sums: Record<string, EngineBuffer> = {};
+    for (const name of trained === undefined ? [] : layerNames) {
+      const { gradient } = trained!.state(layerPrefix(layer) + name);
+      outputs[`grad.${name}`] = gradient;
+      if (again) sums[`sum.${name}`] = gradient;
+    }
+    const inputs = {
+      dy,
+      x: space.x[layer]!,
+      ...space.saved[layer]!,
+      ...rowInputs(space),
+      ...layerWeights(context, layer),
+      ...sums,
+    };
+    pass.run(program, needed(program.inputs, inputs), outputs);
+  }
+  if (trained) context.summed.add("layers");
+}
+
+/** Gradients of embedding rows, and of the projector through the picture rows. */
+export async function backwardEmbedding(
+  context: StepContext,
+  pass: Pass,
+  batch: MicroBatch,
+  space: Workspace,
+): Promise<void> {
+  const { config, parts, programs } = context;
+  const dx0 = space.dx[space.saved.length % 2]!;
+  if (parts.language.trained) {
+    const table = parts.language.trained.state(embeddingName).gradient;
+    if (!config.language.tied && !context.summed.has("embedding"))
+      pass.call({ kernel: "fill", buffer: table, value: 0 });
+    pass.call({ kernel: "scatterAddRows", table, ids: space.ids, from: dx0 });
+    context.summed.add("embedding");
+  }
+  if (!parts.projector.trained || batch.pictures.length === 0) return;
+  const pictures = context.pictures(batch.pictures.length);
+  copyPictures(pass, batch, config.language.hiddenSize, (place, offset, width) => ({
+    from: dx0,
+    into: pictures.dprojected,
+    fromOffset: place.start * width,
+    intoOffset: offset,
+  }));
+  const graphs = programs.projector(pictures.features.shape[0]!);
+  const again = context.summed.has("projector");
+  const program = await (again ? graphs.accumulate() : graphs.backward());
+  const outputs: Record<string, EngineBuffer> = {};
+  const sums: Record<string, EngineBuffer> = {};
+  for (const name of parts.projector.shapes.keys()) {
+    const { gradient } = parts.projector.trained.state(name);
+    outputs[`grad.${name}`] = gradient;
+    if (again) sums[`sum.${name}`] = gradient;
+  }
+  const inputs = {
+    features: pictures.features,
+    dprojected: pictures.dprojected,
+    ...projectorWeights(context),
+    ...sums,
+  };
+  pass.run(program, needed(program.inputs, inputs), outputs);
+  context.summed.add("projector");
+}

@@ -1,0 +1,80 @@
+// What every command of a stage's steps shares: parameters, programs, buffers, and what is summed so far.
+import type { LlavaConfig } from "../models/config.ts";
+import { layerPrefix } from "../models/llama.ts";
+import type { Engine, EngineBuffer, Pass } from "../runtime/engine.ts";
+import type { RowShape } from "./decoder.ts";
+import type { MicroBatch } from "./micro-batch.ts";
+import type { PartParameters } from "./parameters.ts";
+import type { Programs } from "./programs.ts";
+import type { HeadSpace, PictureSpace, Workspace } from "./workspace.ts";
+
+export type TrainedPart = "projector" | "language";
+export type Parts = Readonly<Record<TrainedPart, PartParameters>>;
+
+/** Features of pictures, one behind the other: [pictures · tokens, S]. */
+export type Features = (images: readonly string[]) => Promise<Float32Array<ArrayBuffer>>;
+
+export interface StepperOptions {
+  readonly engine: Engine;
+  readonly config: LlavaConfig;
+  readonly parts: Parts;
+  /** tokens of the longest row */
+  readonly length: number;
+  /** tokens of the largest micro-batch */
+  readonly tokens: number;
+  readonly features: Features;
+}
+
+export interface StepContext extends StepperOptions {
+  readonly programs: Programs;
+  readonly space: (shape: RowShape) => Workspace;
+  readonly head: (rows: number) => HeadSpace;
+  readonly pictures: (pictures: number) => PictureSpace;
+  readonly norm: EngineBuffer<"float32">;
+  readonly layerNames: readonly string[];
+  /** which gradients hold a sum of this step already */
+  readonly summed: Set<string>;
+}
+
+export const shapeOf = ({ rows, length }: MicroBatch): RowShape => ({ rows, length });
+/** What every layer is given beside its input and weights. */
+export const rowInputs = (space: Workspace) => ({ cos: space.cos, sin: space.sin, mask: space.mask });
+
+export function layerWeights({ parts, layerNames }: StepContext, layer: number): Record<string, EngineBuffer> {
+  return Object.fromEntries(layerNames.map((name) => [name, parts.language.parameter(layerPrefix(layer) + name)]));
+}
+
+export function projectorWeights({ parts }: StepContext): Record<string, EngineBuffer> {
+  return Object.fromEntries([...parts.projector.shapes.keys()].map((name) => [name, parts.projector.parameter(name)]));
+}
+
+/** Only what a program asks for: a gradient may not need every value of its forward pass. */
+export function needed(
+  wanted: Readonly<Record<string, unknown>>,
+  all: Readonly<Record<string, EngineBuffer>>,
+): Record<string, EngineBuffer> {
+  return Object.fromEntries(Object.entries(all).filter(([name]) => name in wanted));
+}
+
+type Copy = { from: EngineBuffer; into: EngineBuffer; fromOffset: number; intoOffset: number };
+
+export function copyPictures(
+  pass: Pass,
+  batch: MicroBatch,
+  width: number,
+  ends: (place: MicroBatch["pictures"][number], offset: number, width: number) => Copy,
+): void {
+  let offset = 0;
+  for (const place of batch.pictures) {
+    const size = place.length * width;
+    pass.call({
+      kernel: "copyBlocks",
+      ...ends(place, offset, width),
+      blocks: 1,
+      length: size,
+      fromStride: size,
+      intoStride: size,
+    });
+    offset += size;
+  }
+}

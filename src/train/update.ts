@@ -1,0 +1,68 @@
+// The optimiser's half of a step: the global gradient norm, clipping and AdamW.
+import { RunError } from "../errors.ts";
+import type { PartParameters } from "./parameters.ts";
+import type { StepContext, TrainedPart } from "./step-context.ts";
+
+export interface AdamW {
+  readonly learningRates: Readonly<Partial<Record<TrainedPart, number>>>;
+  readonly betas: readonly [number, number];
+  readonly epsilon: number;
+  readonly weightDecay: number;
+  /** 0: no clipping */
+  readonly maxGradNorm: number;
+}
+
+function trainedParts(context: StepContext): (readonly [TrainedPart, PartParameters])[] {
+  return (Object.entries(context.parts) as [TrainedPart, PartParameters][]).filter(
+    ([, part]) => part.trained !== undefined,
+  );
+}
+
+/** √Σ g² over all trained parts; a part that no sample of this step reached has gradients of zero. */
+export async function gradientNorm(context: StepContext): Promise<number> {
+  const pass = context.engine.pass();
+  const trained = trainedParts(context);
+  if (trained.length === 0) return 0;
+  if (context.parts.projector.trained && !context.summed.has("projector")) {
+    for (const buffer of context.parts.projector.trained.gradients) pass.call({ kernel: "fill", buffer, value: 0 });
+  }
+  const of = trained.flatMap(([, part]) => [...part.trained!.gradients]);
+  const { sum } = await pass.call({ kernel: "sumSquares", of, into: context.norm }).read("sum", context.norm).submit();
+  return Math.sqrt((sum!.data as Float32Array)[0]!);
+}
+
+export async function update(context: StepContext, step: number, gradNorm: number, adamw: AdamW): Promise<void> {
+  if (!Number.isFinite(gradNorm)) {
+    throw new RunError("TRAIN_NOT_FINITE", {
+      expected: "a finite gradient norm",
+      got: String(gradNorm),
+      where: `step ${step}`,
+      fix: "lower the learning rate",
+    });
+  }
+  const { betas, epsilon, maxGradNorm, weightDecay } = adamw;
+  // as torch.nn.utils.clip_grad_norm_: the norm plus 1e-6
+  const scale = maxGradNorm > 0 ? Math.min(1, maxGradNorm / (gradNorm + 1e-6)) : 1;
+  const pass = context.engine.pass();
+  for (const [name, part] of trainedParts(context)) {
+    for (const [key, shape] of part.shapes) {
+      const { gradient, m, v } = part.trained!.state(key);
+      pass.call({
+        kernel: "adamw",
+        parameter: part.parameter(key),
+        gradient,
+        m,
+        v,
+        step,
+        learningRate: adamw.learningRates[name] ?? 0,
+        beta1: betas[0],
+        beta2: betas[1],
+        epsilon,
+        // biases and norms are not decayed (LLaVA's trainer, as Hugging Face's)
+        weightDecay: shape.length > 1 ? weightDecay : 0,
+        scale,
+      });
+    }
+  }
+  await pass.submit();
+}
