@@ -117,7 +117,7 @@ function errorCodes() {
       continue;
     for (const [, before, code] of text.matchAll(/(env\[)?"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"/g)) {
       if (before || bugs.has(code) || code.startsWith("LLAVA_") || /^(?:I?Q|TQ|F)\d/.test(code)) continue;
-      places.set(code, (places.get(code) ?? new Set()).add(name));
+      places.set(code, (places.get(code) ?? new Set()).add(name.split("/")[0]));
     }
   }
   const rows = [...places].sort(([a], [b]) => (a < b ? -1 : 1));

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { createEngine } from "../runtime/node.ts";
 import type { TrainEvent } from "../train/events.ts";
+import { checkRecipePaths } from "../train/recipe-paths.ts";
 import { readRecipe } from "../train/recipe-read.ts";
 import type { Recipe } from "../train/recipe.ts";
 import { train } from "../train/run.ts";
@@ -27,6 +28,7 @@ export function addTrain(program: Command): void {
     .option("--json", "print the result as JSON")
     .action(async (path: string, options: Options) => {
       const recipe = await readRecipe(path, options.set);
+      await checkRecipePaths(recipe);
       const view = createTrainView();
       const seconds = await runRecipe(recipe, options, view);
       const result = {
