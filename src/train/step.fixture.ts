@@ -1,0 +1,115 @@
+// Random samples for a tiny model, and what one optimiser step makes of them.
+import { tinyModel, type TinyModel } from "../../test/tiny-model.ts";
+import type { EncodedSample } from "../data/encode.ts";
+import { random } from "../data/random.ts";
+import { type LlavaConfig, tokensPerPicture } from "../models/config.ts";
+import { createDirectEngine } from "../runtime/direct-node.ts";
+import { download, type Engine } from "../runtime/engine.ts";
+import type { MicroBatch } from "./micro-batch.ts";
+import { loadPart } from "./parameters.ts";
+import { createStepper, type Stepper } from "./step.ts";
+import type { Parts, TrainedPart } from "./step-context.ts";
+
+export interface SampleShape {
+  readonly length: number;
+  readonly pictures?: number;
+}
+
+/** Random ids and labels; its pictures stand one after the other behind the first token. */
+export function randomSample(config: LlavaConfig, key: number, { length, pictures = 0 }: SampleShape): EncodedSample {
+  const draw = random("sample", key);
+  const perPicture = tokensPerPicture(config);
+  const ids = Int32Array.from({ length }, () => draw.int(config.imageTokenId));
+  const labels = ids.map((id, t) => (t > pictures * perPicture && draw.chance(0.6) ? id : -100));
+  labels[length - 1] = ids[length - 1]!;
+  const imageRuns = Array.from({ length: pictures }, (_, image) => ({
+    start: 1 + image * perPicture,
+    length: perPicture,
+    image,
+  }));
+  for (const { start } of imageRuns) ids.fill(config.imageTokenId, start, start + perPicture);
+  return { id: String(key), images: imageRuns.map((_, i) => `${key}-${i}`), ids, labels, imageRuns };
+}
+
+/** Features that are a pure function of the picture's name. */
+function featuresOf({ vision, projector, ...rest }: LlavaConfig, images: readonly string[]): Float32Array<ArrayBuffer> {
+  const one = tokensPerPicture({ vision, projector, ...rest }) * vision.hiddenSize * projector.pixelShuffle ** 2;
+  const all = new Float32Array(images.length * one);
+  images.forEach((image, i) => {
+    const draw = random("features", image);
+    for (let at = 0; at < one; at++) all[i * one + at] = 2 * draw.float() - 1;
+  });
+  return all;
+}
+
+export interface Bench {
+  readonly engine: Engine;
+  readonly parts: Parts;
+  readonly stepper: Stepper;
+  /** parameters or gradients of everything that is trained, or of everything */
+  read(what: "gradient" | "parameter"): Promise<Map<string, Float32Array>>;
+}
+
+export interface BenchOptions {
+  readonly model?: TinyModel;
+  readonly trained?: readonly TrainedPart[];
+  readonly length?: number;
+  readonly tokens?: number;
+}
+
+/** Runs `work` with a stepper of its own on an engine in this thread. */
+export async function onBench<T>(
+  { model = tinyModel(), trained = ["projector", "language"], length = 64, tokens = 512 }: BenchOptions,
+  work: (bench: Bench) => Promise<T>,
+): Promise<T> {
+  const engine = await createDirectEngine({ threads: 1 });
+  try {
+    const parts: Parts = {
+      projector: await loadPart(engine, "projector", model.projector, trained.includes("projector")),
+      language: await loadPart(engine, "language", model.language, trained.includes("language")),
+    };
+    const features = (images: readonly string[]) => Promise.resolve(featuresOf(model.config, images));
+    const stepper = createStepper({ engine, config: model.config, parts, length, tokens, features });
+    const read: Bench["read"] = async (what) => {
+      const values = new Map<string, Float32Array>();
+      for (const [name, part] of Object.entries(parts)) {
+        if (what === "gradient" && part.trained === undefined) continue;
+        for (const key of part.shapes.keys()) {
+          const buffer = what === "gradient" ? part.trained!.state(key).gradient : part.parameter(key);
+          values.set(`${name} ${key}`, (await download(engine, buffer)).data);
+        }
+      }
+      return values;
+    };
+    const result = await work({ engine, parts, stepper, read });
+    await stepper.release();
+    return result;
+  } finally {
+    await engine.close();
+  }
+}
+
+export interface Outcome {
+  readonly loss: number;
+  readonly gradNorm: number;
+  readonly gradients: ReadonlyMap<string, Float32Array>;
+}
+
+/** Loss and gradients of micro-batches, on a bench of their own. */
+export function outcomeOf(batches: readonly MicroBatch[], options: BenchOptions = {}): Promise<Outcome> {
+  return onBench(options, async ({ stepper, read }) => {
+    const { loss, gradNorm } = await stepper.accumulate(batches);
+    return { loss, gradNorm, gradients: await read("gradient") };
+  });
+}
+
+/** The largest difference of losses and gradients, each relative to its own largest value. */
+export function outcomeDifference(a: Outcome, b: Outcome): number {
+  let most = Math.abs(a.loss - b.loss) / Math.abs(b.loss);
+  for (const [name, expected] of b.gradients) {
+    const scale = expected.reduce((largest, x) => Math.max(largest, Math.abs(x)), 1e-30);
+    const got = a.gradients.get(name)!;
+    expected.forEach((x, i) => (most = Math.max(most, Math.abs(got[i]! - x) / scale)));
+  }
+  return most;
+}
