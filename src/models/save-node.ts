@@ -36,6 +36,7 @@ export function checkpointEntries({ config, vision, projector, language }: Model
 /** Writes beside and renames; an older folder of that name is replaced at the end. */
 export async function saveModel(folder: string, model: ModelToSave): Promise<void> {
   const unfinished = join(dirname(folder), `.${process.pid}.model.tmp`);
+  const replaced = join(dirname(folder), `.${process.pid}.model.old.tmp`);
   await rm(unfinished, { recursive: true, force: true });
   await mkdir(unfinished, { recursive: true });
   try {
@@ -48,10 +49,12 @@ export async function saveModel(folder: string, model: ModelToSave): Promise<voi
     }
     const { chatTemplate } = model.tokenizerFiles;
     if (chatTemplate !== undefined) await writeFileAtomic(join(unfinished, "chat_template.jinja"), chatTemplate);
-    await rm(folder, { recursive: true, force: true });
+    // the older folder stays until the new one stands in its place
+    await rename(folder, replaced).catch(ignoreMissing);
     await rename(unfinished, folder);
   } finally {
     await rm(unfinished, { recursive: true, force: true });
+    await rm(replaced, { recursive: true, force: true });
   }
 }
 
@@ -77,4 +80,8 @@ function jsonFiles({ config, tokenizerFiles, preprocessor, endIds }: ModelToSave
     "preprocessor_config.json": { ...writePreprocessor(preprocessor), processor_class: "LlavaProcessor" },
     "processor_config.json": processor,
   };
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== "ENOENT") throw error;
 }
