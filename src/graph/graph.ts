@@ -143,8 +143,7 @@ export function extract(
 ): Graph {
   const copies = new Map<Value, Value>();
   for (const [value, key] of cuts) copies.set(value, input(key, value.dtype, value.shape));
-  const reached = topologicalUntil(Object.values(outputs), cuts);
-  for (const value of reached) {
+  for (const value of topological(Object.values(outputs))) {
     if (copies.has(value)) continue;
     const { node } = value;
     const copied = node.kind === "op" && node.inputs.some((operand) => copies.get(operand) !== operand);
@@ -154,16 +153,4 @@ export function extract(
     );
   }
   return graph(name, Object.fromEntries(Object.entries(outputs).map(([key, value]) => [key, copies.get(value)!])));
-}
-
-function topologicalUntil(outputs: Iterable<Value>, cuts: ReadonlyMap<Value, string>): Value[] {
-  const needed = new Set<Value>();
-  const stack = [...outputs];
-  while (stack.length > 0) {
-    const value = stack.pop()!;
-    if (needed.has(value)) continue;
-    needed.add(value);
-    if (!cuts.has(value)) stack.push(...operandsOf(value));
-  }
-  return topological(outputs).filter((value) => needed.has(value));
 }
