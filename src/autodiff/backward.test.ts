@@ -2,7 +2,20 @@
 import { describe, expect, it } from "vitest";
 import { evaluate } from "../../test/evaluate.ts";
 import { inputOf, numbers, randomTensor } from "../../test/tensors.ts";
-import { add, divide, exp, gather, matMul, multiply, negate, reshape, sum, swapLast } from "../graph/build.ts";
+import {
+  add,
+  cast,
+  divide,
+  exp,
+  gather,
+  matMul,
+  multiply,
+  negate,
+  reshape,
+  sum,
+  swapLast,
+  tanh,
+} from "../graph/build.ts";
 import { encodeModel } from "../graph/encode.ts";
 import { constant, type Graph, graph, input, type Value } from "../graph/graph.ts";
 import type { OpName } from "../graph/ops.ts";
@@ -113,6 +126,19 @@ describe("what is not needed", () => {
     const [dx] = gradients(new Map([[y, input("u", "float32", [4, 3])]]), [x]);
     // the branch itself is needed, forward: its own gradient is not
     expect(opsOf(graph("dx", { dx: dx! })).toSorted()).toEqual(["Exp", "Mul", "Neg"]);
+  });
+
+  it("is not even built for a frozen branch, which may hold what has no gradient", async () => {
+    // float16 weights stay frozen; the rule of Tanh, whose constants are float32, would refuse them
+    const half = input("half", "float16", [3]);
+    const y = multiply(cast(tanh(half), "float32"), x);
+    const [dx] = gradients(new Map([[y, input("u", "float32", [4, 3])]]), [x]);
+    expect(opsOf(graph("dx", { dx: dx! })).toSorted()).toEqual(["Cast", "Mul", "Tanh"]);
+    // nor below a target
+    const middle = tanh(half);
+    const up = cast(middle, "float32");
+    const [g] = gradients(new Map([[up, input("u", "float32", [3])]]), [middle]);
+    expect(g).toMatchObject({ dtype: "float16", shape: [3] });
   });
 
   it("takes one product and one transpose for the weight of a linear layer", () => {

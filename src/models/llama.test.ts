@@ -109,6 +109,13 @@ describe("decoderLayer", () => {
     expect(distance(numbers(y), numbers(all.output_NE).slice(past * e))).toBeLessThan(1e-6);
   });
 
+  it("depends on how far apart positions are, not on where they are", async () => {
+    const x = rows(3, "shifted");
+    const here = await run(x, [0, 1, 2], causal(3));
+    expect(distance(await run(x, [7, 8, 9], causal(3)), here)).toBeLessThan(1e-5);
+    expect(distance(await run(x, [0, 2, 4], causal(3)), here)).toBeGreaterThan(1e-3);
+  });
+
   it("computes two documents in one row as it computes each alone", async () => {
     const [one, two] = [rows(2, "one"), rows(3, "two")];
     const document = [0, 0, 1, 1, 1];
