@@ -1,6 +1,6 @@
 // A part's weights by our names: checked against the shapes its config asks for, loaded one at a time as float32.
 import { InputError } from "../errors.ts";
-import { sameShape, type Shape, showShape, sizeOf } from "../graph/tensor.ts";
+import { sameShape, type Shape, showShape } from "../graph/tensor.ts";
 
 /** Weights of the vision tower, the projector or the language model. */
 export interface PartWeights {
@@ -81,11 +81,6 @@ function list(kind: string, names: readonly string[]): string {
   if (names.length === 0) return "";
   const shown = names.slice(0, 3).join(", ");
   return `${kind} ${shown}${names.length > 3 ? ` and ${names.length - 3} more` : ""}`;
-}
-
-/** Number of parameters. */
-export function parameterCount(weights: Pick<PartWeights, "shapes">): number {
-  return [...weights.shapes.values()].reduce((sum, shape) => sum + sizeOf(shape), 0);
 }
 
 /** Weights that lie in memory. */
