@@ -7,7 +7,7 @@ import { withAssistant } from "./assistant.ts";
 import { interruptible } from "./interrupt.ts";
 import { addVerb, wholeNumber } from "./options.ts";
 import { print, printJson, table } from "./output.ts";
-import { startProgress } from "./progress.ts";
+import { type Progress, startProgress } from "./progress.ts";
 
 interface Options {
   readonly task: keyof typeof tasks;
@@ -42,12 +42,14 @@ async function evaluate(model: string, options: Options): Promise<void> {
   const { questions: questionsPath, images: imagesDir, blind = false, seed, limit, answers, json } = options;
   const task: RunOptions<Score>["task"] = tasks[options.task];
   await withAssistant(model, options, async (assistant) => {
-    const progress = startProgress({ label: blind ? "asking blind" : "asking", unit: "questions" });
-    const onProgress: RunOptions<Score>["onProgress"] = ({ done, correct }) =>
+    let progress: Progress | undefined;
+    const onProgress: RunOptions<Score>["onProgress"] = ({ done, total, correct }) => {
+      progress ??= startProgress({ label: blind ? "asking blind" : "asking", unit: "questions", total });
       progress.update(done, `${percent(correct / done)} right`);
+    };
     const run = { assistant, task, questionsPath, imagesDir, blind, seed, onProgress, ...(limit && { limit }) };
     const { score, answered } = await interruptible((signal) => runTask({ ...run, signal })).finally(() =>
-      progress.finish(),
+      progress?.finish(),
     );
     if (answers !== undefined) await writeAnswers(answers, task, answered);
     const result = { task: task.name, ...score };

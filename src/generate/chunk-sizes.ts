@@ -1,13 +1,13 @@
 // How many tokens go through the layers at once: programs exist for powers of two only.
 
-/** The most tokens of one run: more gains nothing, and an answer under way would wait for it. */
-export const largestChunk = 256;
+/** The most tokens of one run: more gains nothing, and answers under way would wait for it. */
+export const largestChunk = 128;
 
 /**
  * A run's fixed cost in tokens: reading all weights once takes as long as computing about so many tokens more
- * (SmolLM2-135M, 2 cores: 46 ms for 1 token, 100 ms for 16, 235 ms for 64).
+ * (SmolLM2-135M on one thread: 67 ms for 1 token, 105 for 16, 218 for 64, 385 for 128).
  */
-const fixedCost = 14;
+const fixedCost = 24;
 
 /** Sizes of the runs that take `count` tokens; the last may have room to spare. */
 export function chunkSizes(count: number): number[] {

@@ -62,7 +62,11 @@ export function createGenerator({ engine, config, parameter, capacity = firstCap
   const active = new Set<Sequence>();
   let running: Promise<void> | undefined;
   const runAll = async (): Promise<void> => {
+    // requests made in the same turn of the event loop start together
+    await undefined;
     while (active.size > 0) await step(tree, decoder, active);
+    // at once: a request that comes later starts the next loop
+    running = undefined;
   };
   return {
     config,
@@ -70,10 +74,7 @@ export function createGenerator({ engine, config, parameter, capacity = firstCap
       new Promise((resolve, reject) => {
         checkLength(request, config.maxPositions);
         active.add(new Sequence(request, config.maxPositions, tree, { resolve, reject }));
-        // requests made in the same turn of the event loop start together
-        running ??= Promise.resolve()
-          .then(runAll)
-          .finally(() => (running = undefined));
+        running ??= runAll();
       }),
     reset: () => {
       tree.clear();
