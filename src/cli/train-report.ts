@@ -27,11 +27,7 @@ export async function reportRun(recipe: Recipe, run: TrainedRun, engine: Engine,
   const metrics = await readMetrics(join(recipe.output, "metrics.jsonl"));
   const stages = run.stages.map(({ stage, sums }): StageReport => {
     const own = metrics.filter((line) => line.stage === stage.name);
-    const points = own.map(({ step, loss, learning_rate }) => ({
-      step,
-      loss,
-      learning_rate: Object.values(learning_rate)[0] ?? 0,
-    }));
+    const points = own.map(({ step, loss, learning_rate }) => ({ step, loss, learning_rate }));
     return {
       name: stage.name,
       train: stage.train,

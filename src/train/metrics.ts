@@ -10,7 +10,10 @@ export interface StepMetrics {
   readonly steps: number;
   /** mean over the step's trained tokens, before its update */
   readonly loss: number;
-  readonly learning_rate: Readonly<Record<string, number>>;
+  /** of the first trained part */
+  readonly learning_rate: number;
+  /** of every trained part */
+  readonly learning_rates: Readonly<Record<string, number>>;
   readonly grad_norm: number;
   /** of this step, padding left out */
   readonly tokens: number;
