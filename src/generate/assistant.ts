@@ -32,6 +32,8 @@ export interface Assistant {
   readonly sight?: Sight;
   /** the model, for errors */
   readonly where: string;
+  /** frees what it holds in the engine; nothing may be under way */
+  release(): Promise<void>;
 }
 
 /** An upright picture and what identifies it: a hash of its bytes. */

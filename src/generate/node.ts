@@ -41,26 +41,40 @@ export async function openAssistant(path: string, options: OpenOptions): Promise
     });
     const sight = files.kind === "llava" ? await openSight(engine, files) : undefined;
     const config = files.kind === "llava" ? files.config.language : files.config;
-    const weights = files.kind === "llava" ? files.language : files.weights;
-    const { parameter } = await uploadWeights(engine, weights, onProgress);
-    const generator = createGenerator({ engine, config, parameter });
-    return { generator, tokenizer, template, endIds: files.endIds, where: path, ...(sight && { sight }) };
+    const language = await uploadWeights(engine, files.kind === "llava" ? files.language : files.weights, onProgress);
+    const generator = createGenerator({ engine, config, parameter: language.parameter });
+    return {
+      generator,
+      tokenizer,
+      template,
+      endIds: files.endIds,
+      where: path,
+      ...(sight && { sight: sight.sight }),
+      release: async () => {
+        await generator.release();
+        await sight?.release();
+        language.release();
+      },
+    };
   } finally {
     await files.close();
   }
 }
 
-async function openSight(engine: Engine, files: LlavaFiles): Promise<Sight> {
-  const { config, vision, projector } = files;
+async function openSight(
+  engine: Engine,
+  files: LlavaFiles,
+): Promise<{ readonly sight: Sight; release(): Promise<void> }> {
+  const { config, vision } = files;
   const preprocessor = parsePreprocessor(await files.preprocessor(), files.where, config.vision.family);
-  const { parameter } = await uploadWeights(engine, projector);
-  const reader = await createPictureReader(
-    engine,
-    config,
-    vision,
-    await createPictureProjector(engine, config, parameter),
-  );
-  return { reader, preprocessor, imageTokenId: config.imageTokenId };
+  const projector = await uploadWeights(engine, files.projector);
+  const projection = await createPictureProjector(engine, config, projector.parameter);
+  const reader = await createPictureReader(engine, config, vision, projection);
+  const release = async (): Promise<void> => {
+    await reader.release();
+    projector.release();
+  };
+  return { sight: { reader, preprocessor, imageTokenId: config.imageTokenId }, release };
 }
 
 /** Reads and decodes a picture file. Throws `PICTURE_…` as `readPicture`. */
