@@ -1,5 +1,6 @@
 // The engine's face: ids, checks and requests; another thread (or this one) does the work behind a Port.
 import { BugError, RunError } from "../errors.ts";
+import { checkGraph } from "../graph/check.ts";
 import { encodeModel } from "../graph/encode.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { DType, Shape, Tensor } from "../graph/tensor.ts";
@@ -49,6 +50,7 @@ export class EngineClient implements Engine, PassOwner {
 
   async load(graph: Graph): Promise<Program> {
     this.#checkOpen();
+    checkGraph(graph, "cpu");
     const id = ++this.#lastProgram;
     const { name, inputs } = graph;
     const outputs = graph.outputs.map((output) => ({ name: output.name, dtype: output.dtype, shape: output.shape }));
