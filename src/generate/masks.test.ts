@@ -42,8 +42,8 @@ it("shows each token its path and nothing else", () => {
           expect(masks.past[row * capacity + other.slot] === 0).toBe(path.has(other) && inChunk < 0);
         }
         const zeros = (list: Float32Array): number => list.filter((x) => x === 0).length;
-        const row_ = (list: Float32Array, width: number): Float32Array => list.slice(row * width, (row + 1) * width);
-        expect(zeros(row_(masks.past, capacity)) + zeros(row_(masks.own, size))).toBe(path.size);
+        const rowOf = (list: Float32Array, width: number): Float32Array => list.slice(row * width, (row + 1) * width);
+        expect(zeros(rowOf(masks.past, capacity)) + zeros(rowOf(masks.own, size))).toBe(path.size);
       }
     }),
   );

@@ -50,7 +50,7 @@ it("draws as often as the probabilities say", () => {
   const logits = Float32Array.of(1, 2, 0, -1, 1.5);
   const expected = softmax([...logits], 0.8);
   const sample = createSampler({ temperature: 0.8, seed: 3 });
-  const counts = new Array<number>(5).fill(0);
+  const counts = Array.from({ length: 5 }, () => 0);
   const n = 20_000;
   for (let i = 0; i < n; i++) counts[sample(logits)]!++;
   // five standard deviations of a share is at most 0.018

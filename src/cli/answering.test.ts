@@ -1,0 +1,133 @@
+// `llava chat` and `llava eval` as a shell sees them, on a tiny LLaVA made of a golden's weights and a tiny tokenizer.
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { lab } from "../../test/lab.ts";
+import { encodePng } from "../image/node.ts";
+import { parsePreprocessor } from "../image/preprocessor.ts";
+import { openLlava } from "../models/node.ts";
+import { saveModel } from "../models/save-node.ts";
+import { tinyFiles } from "../text/tokenizers.fixture.ts";
+
+interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+let folder: string;
+let model: string;
+let photo: string;
+
+function llava(args: readonly string[], typed = ""): Promise<Ended> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [main, ...args], (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
+    );
+    child.stdin!.end(typed);
+  });
+}
+
+// skipped where ../shared does not lie beside the project
+describe.skipIf(!lab.present)("answering", () => {
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "answering-"));
+    [model, photo] = [join(folder, "model"), join(folder, "a.png")];
+    const files = await openLlava(lab.path("goldens/llava-clip-untied"));
+    const { tokenizer, config } = tinyFiles("bytes");
+    const size = { height: 32, width: 32 };
+    await saveModel(model, {
+      ...files,
+      config: { ...files.config, template: "chatml" },
+      tokenizerFiles: { where: "tiny", tokenizerJson: tokenizer, tokenizerConfig: config },
+      preprocessor: parsePreprocessor({ image_processor_type: "CLIPImageProcessor", size, crop_size: size }, "tiny"),
+    });
+    await files.close();
+    for (const [i, name] of ["a.png", "b.png"].entries()) {
+      const data = Uint8Array.from({ length: 48 * 40 * 3 }, (_, at) => (at * (i + 3)) % 256);
+      await writeFile(join(folder, name), await encodePng({ width: 48, height: 40, data }));
+    }
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  it("answers once: JSON for machines, text for people, the same each time", async () => {
+    const ask = [
+      "chat",
+      model,
+      "--image",
+      photo,
+      "--image",
+      join(folder, "b.png"),
+      "--prompt",
+      "What?",
+      "--max-new-tokens",
+      "9",
+    ];
+    const [json, text] = await Promise.all([llava([...ask, "--json"]), llava(ask)]);
+    expect([json.code, json.stderr, text.code, text.stderr]).toEqual([0, "", 0, ""]);
+    const answer = JSON.parse(json.stdout) as Record<string, unknown>;
+    const keys = ["text", "token_ids", "prompt_tokens", "completion_tokens", "finish_reason", "seconds"];
+    expect(Object.keys(answer)).toEqual(keys);
+    expect(answer["token_ids"]).toHaveLength(answer["completion_tokens"] as number);
+    // two pictures of 16 tokens each
+    expect(answer["prompt_tokens"]).toBeGreaterThan(32);
+    expect(["stop", "length"]).toContain(answer["finish_reason"]);
+    expect(text.stdout).toBe(`${String(answer["text"])}\n`);
+  });
+
+  it("talks: questions from a pipe, commands, mistakes that do not end it", async () => {
+    const typed = `Hi\n/image "${photo}" ${join(folder, "none.png")}\n/image ${photo}\nWho?\n\n/clear\n/what\n/exit\nnever asked\n`;
+    const { code, stdout, stderr } = await llava(["chat", model, "--max-new-tokens", "4", "--json"], typed);
+    expect(code).toBe(0);
+    const [hi, who, ...more] = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { prompt_tokens: number });
+    expect(more).toEqual([]);
+    expect(who!.prompt_tokens).toBeGreaterThan(hi!.prompt_tokens + 16);
+    expect(stderr).toMatch(/error\[PICTURE_MISSING\]: .*none\.png/);
+    expect(stderr).toContain("With the next question: a picture, 48×40.");
+    expect(stderr).toContain("Forgotten.");
+    expect(stderr).toContain("No command /what");
+  });
+
+  it("scores a task, sighted and blind, and writes the answers down", async () => {
+    const questions = join(folder, "q.jsonl");
+    const line = (image: string, label: string, id: number) =>
+      JSON.stringify({ question_id: id, image, text: "Is there a dog?", label });
+    await writeFile(questions, [line("a.png", "yes", 1), line("b.png", "no", 2), line("a.png", "no", 3)].join("\n"));
+    const answers = join(folder, "answers.jsonl");
+    const args = ["eval", model, "--task", "pope", "--questions", questions, "--images", folder];
+    const [json, blind] = await Promise.all([
+      llava([...args, "--json"]),
+      llava([...args, "--blind", "--answers", answers]),
+    ]);
+    const score = JSON.parse(json.stdout) as Record<string, unknown>;
+    expect(Object.keys(score)).toEqual(["task", "n", "accuracy", "precision", "recall", "f1", "yes_ratio"]);
+    expect([score["task"], score["n"], json.code, blind.code]).toEqual(["pope", 3, 0, 0]);
+    expect(blind.stdout).toMatch(/^task +pope\nn +3\naccuracy +\d+\.\d %\n/);
+    const written = (await readFile(answers, "utf8"))
+      .trim()
+      .split("\n")
+      .map((each) => JSON.parse(each) as { image: string });
+    expect(written.map(({ image }) => image)).toEqual(["b.png", "a.png", "b.png"]);
+  });
+
+  it.each([
+    [["chat", "MODEL", "--prompt", "x", "--image", "none.jpg"], "PICTURE_MISSING"],
+    [["chat", "nowhere", "--prompt", "x"], "MODEL_MISSING"],
+    [["chat", "MODEL", "--prompt", "x", "--temperature", "hot"], "USAGE"],
+    [["chat", "MODEL", "--prompt", "LONG"], "PROMPT_TOO_LONG"],
+    [["chat", "MODEL", "--prompt", "x", "--template", "vicuna"], "TEMPLATE_UNKNOWN"],
+    [["eval", "MODEL", "--task", "pop", "--questions", "q", "--images", "."], "USAGE"],
+    [["eval", "MODEL", "--task", "pope", "--questions", "none.jsonl", "--images", "."], "FILE_MISSING"],
+  ])("%j ends with 2 and one line", async (args, code) => {
+    const ended = await llava(args.map((arg) => ({ MODEL: model, LONG: "word ".repeat(400) })[arg] ?? arg));
+    expect(ended).toMatchObject({ code: 2, stdout: "" });
+    expect(ended.stderr).toMatch(new RegExp(`^error\\[${code}\\]: [^\\n]+\\n$`));
+  });
+});
