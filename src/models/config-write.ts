@@ -2,12 +2,20 @@
 import { InputError } from "../errors.ts";
 import { type LlavaConfig, tokensPerPicture } from "./config.ts";
 
+/** Keys that transformers 5 takes as Python floats alone: a whole number needs its point. */
+const wholeFloats = /^(\s*"(?:initializer_range|initializer_factor|layer_norm_eps|rms_norm_eps)": -?\d+)(?=,?$)/gm;
+
+/** The text of config.json, a line for each key. */
+export function llavaConfigText(config: LlavaConfig): string {
+  return `${JSON.stringify(llavaConfigJson(config), null, 2).replaceAll(wholeFloats, "$1.0")}\n`;
+}
+
 /**
  * The config.json of a llava checkpoint (layout A; loads in transformers 4.57 and 5.x for CLIP and SigLIP towers
  * without pixel shuffle and with the two-layer projector). `text_config.rope_theta` is written beside `rope_parameters`
  * because older transformers read only the former.
  */
-export function llavaConfigJson(config: LlavaConfig): Readonly<Record<string, unknown>> {
+function llavaConfigJson(config: LlavaConfig): Readonly<Record<string, unknown>> {
   const { vision, language, projector, features } = config;
   if (language.vocabSize <= config.imageTokenId) {
     throw new InputError("MODEL_CONFIG", {

@@ -3,6 +3,8 @@ import { z } from "zod";
 import { InputError } from "../errors.ts";
 import { activations, type ActivationName } from "../nn/activation.ts";
 
+type Json = Readonly<Record<string, unknown>>;
+
 /** A decoder of the LLaMA family; mistral and qwen2 differ in a window and in biases. */
 export interface LanguageConfig {
   readonly family: "llama" | "mistral" | "qwen2";
@@ -22,7 +24,7 @@ export interface LanguageConfig {
   readonly slidingWindow?: number;
   readonly maxPositions: number;
   /** the file's own keys, written back unchanged */
-  readonly raw: Readonly<Record<string, unknown>>;
+  readonly raw: Json;
 }
 
 export interface VisionConfig {
@@ -35,7 +37,7 @@ export interface VisionConfig {
   readonly patchSize: number;
   readonly activation: ActivationName;
   readonly layerNormEpsilon: number;
-  readonly raw: Readonly<Record<string, unknown>>;
+  readonly raw: Json;
 }
 
 export interface ProjectorConfig {
@@ -133,7 +135,7 @@ export function parseLanguageConfig(json: unknown, where: string, fallbackTied =
     queryKeyValueBias: c.model_type === "qwen2" || c.attention_bias,
     ...(windowed(c, where) && c.sliding_window != null ? { slidingWindow: c.sliding_window } : {}),
     maxPositions: c.max_position_embeddings,
-    raw: c,
+    raw: json as Json,
   };
 }
 
@@ -191,7 +193,7 @@ export function parseVisionConfig(json: unknown, where: string): VisionConfig {
     patchSize: c.patch_size,
     activation: c.hidden_act ?? visionDefaults[family].hidden_act,
     layerNormEpsilon: c.layer_norm_eps ?? visionDefaults[family].layer_norm_eps,
-    raw: c,
+    raw: nested as Json,
   };
 }
 

@@ -85,6 +85,19 @@ describe("a model that is written and read", () => {
     expect(JSON.parse(read(`${folder}2`))).toEqual(JSON.parse(read(folder)));
   });
 
+  it("writes whole numbers with a point where transformers takes nothing but floats", async () => {
+    const vision_config = { ...tinyJson.vision_config, initializer_factor: 1, layer_norm_eps: 1e-5 };
+    const config = tinyConfig({ vision_config, text_config: { ...text, rms_norm_eps: 1, note: '"rms_norm_eps": 1' } });
+    await saveModel(folder, toSave(tinyModel(config)));
+    const json = readFileSync(join(folder, "config.json"), "utf8");
+    expect(json).toContain('"initializer_factor": 1.0,\n');
+    expect(json).toContain('"rms_norm_eps": 1.0,\n');
+    expect((JSON.parse(json) as typeof tinyJson).text_config).toMatchObject({
+      note: '"rms_norm_eps": 1',
+      vocab_size: 32,
+    });
+  });
+
   it("names its tensors as layout A does", async () => {
     await saveModel(folder, toSave(tinyModel()));
     const source = await openFile(join(folder, "model.safetensors"));

@@ -5,7 +5,7 @@ import { writeFileAtomic } from "../formats/node.ts";
 import { encodeSafetensors, type SafetensorsEntry } from "../formats/safetensors-write.ts";
 import { type Preprocessor, writePreprocessor } from "../image/preprocessor.ts";
 import type { LlavaConfig } from "./config.ts";
-import { llavaConfigJson } from "./config-write.ts";
+import { llavaConfigText } from "./config-write.ts";
 import { checkpointName, type ModelPart } from "./names.ts";
 import type { TokenizerFiles } from "./node.ts";
 import type { PartWeights } from "./weights.ts";
@@ -37,13 +37,14 @@ export function checkpointEntries({ config, vision, projector, language }: Model
 export async function saveModel(folder: string, model: ModelToSave): Promise<void> {
   const unfinished = join(dirname(folder), `.${process.pid}.model.tmp`);
   const replaced = join(dirname(folder), `.${process.pid}.model.old.tmp`);
-  await rm(unfinished, { recursive: true, force: true });
+  for (const leftover of [unfinished, replaced]) await rm(leftover, { recursive: true, force: true });
   await mkdir(unfinished, { recursive: true });
   try {
     await writeFileAtomic(
       join(unfinished, "model.safetensors"),
       encodeSafetensors(checkpointEntries(model), { format: "pt" }),
     );
+    await writeFileAtomic(join(unfinished, "config.json"), llavaConfigText(model.config));
     for (const [name, json] of Object.entries(jsonFiles(model))) {
       await writeFileAtomic(join(unfinished, name), `${JSON.stringify(json, null, 2)}\n`);
     }
@@ -69,7 +70,6 @@ function jsonFiles({ config, tokenizerFiles, preprocessor, endIds }: ModelToSave
     num_additional_image_tokens: vision.family === "siglip" ? 0 : 1,
   };
   return {
-    "config.json": llavaConfigJson(config),
     "generation_config.json": { eos_token_id: endIds.length === 1 ? endIds[0] : endIds },
     "tokenizer.json": tokenizerFiles.tokenizerJson,
     "tokenizer_config.json": {
