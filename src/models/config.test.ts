@@ -97,13 +97,14 @@ describe("a vision config", () => {
   });
 });
 
-describe("a llava config", () => {
-  const siglip = { ...tinyJson.vision_config, model_type: "siglip_vision_model" };
+const siglip = { ...tinyJson.vision_config, model_type: "siglip_vision_model" };
 
+describe("a llava config", () => {
   it("counts the tokens of a picture", () => {
     expect(tokensPerPicture(tinyConfig())).toBe(4);
     expect(tokensPerPicture(tinyConfig({ vision_feature_select_strategy: "full" }))).toBe(5);
     expect(tokensPerPicture(tinyConfig({ vision_config: siglip, vision_feature_select_strategy: "full" }))).toBe(4);
+    expect(tokensPerPicture(tinyConfig({ vision_config: siglip }))).toBe(3);
     expect(tokensPerPicture(tinyConfig({ llava_ts: { pixel_shuffle: 2 } }))).toBe(1);
   });
 
@@ -119,7 +120,8 @@ describe("a llava config", () => {
     [{ vision_feature_layer: -4 }, "from -3 to 2"],
     [{ vision_feature_layer: 3 }, "from -3 to 2"],
     [{ llava_ts: { pixel_shuffle: 3 } }, "divides 2 patches"],
-    [{ llava_ts: { pixel_shuffle: 2 }, vision_feature_select_strategy: "full" }, "class token"],
+    [{ llava_ts: { pixel_shuffle: 2 }, vision_feature_select_strategy: "full" }, 'strategy "default" with'],
+    [{ llava_ts: { pixel_shuffle: 2 }, vision_config: siglip }, 'strategy "full" with'],
     [{ llava_ts: { projector: "resampler" } }, "llava_ts.projector"],
     [{ vision_feature_select_strategy: "cls" }, "vision_feature_select_strategy"],
     [{ text_config: undefined }, "text_config"],

@@ -52,7 +52,7 @@ export interface ProjectorConfig {
 export interface FeatureConfig {
   /** index into hidden states (embeddings first), negative from the end as in Hugging Face */
   readonly layer: number;
-  /** "default" drops the class token, "full" keeps all */
+  /** "default" drops the first position, the class token where there is one (a patch for SigLIP), "full" keeps all */
   readonly select: "default" | "full";
 }
 
@@ -242,6 +242,11 @@ export function parseLlavaConfig(json: unknown, where: string): LlavaConfig {
   };
 }
 
+/** How many positions are features beyond the patches: 1 for a class token that is kept, -1 where a patch is dropped. */
+function beyondPatches({ family }: VisionConfig, select: FeatureConfig["select"]): number {
+  return (family === "siglip" ? 0 : 1) - (select === "default" ? 1 : 0);
+}
+
 /** Throws `MODEL_CONFIG` for a layer that the tower does not have, and patches that a pixel shuffle can't divide. */
 function checkFeatures(
   { vision, features }: Pick<LlavaConfig, "vision" | "features">,
@@ -258,8 +263,10 @@ function checkFeatures(
   if (shuffle === 1) return;
   const side = vision.imageSize / vision.patchSize;
   if (side % shuffle !== 0) fail(`a pixel_shuffle that divides ${side} patches a side`, String(shuffle));
-  if (select === "full" && vision.family !== "siglip")
-    fail("pixel_shuffle over patches alone", "the class token with them");
+  if (beyondPatches(vision, select) !== 0) {
+    const right = vision.family === "siglip" ? "full" : "default";
+    fail(`vision_feature_select_strategy "${right}" with pixel_shuffle`, `"${select}"`);
+  }
 }
 
 /** Picture tokens that one picture becomes in the language model. */
@@ -269,8 +276,7 @@ export function tokensPerPicture({
   features,
 }: Pick<LlavaConfig, "vision" | "projector" | "features">): number {
   const side = vision.imageSize / vision.patchSize / projector.pixelShuffle;
-  const classToken = features.select === "full" && vision.family !== "siglip" ? 1 : 0;
-  return side * side + classToken;
+  return side * side + beyondPatches(vision, features.select);
 }
 
 function checked<S extends z.ZodType>(schema: S, json: unknown, where: string): z.output<S> {

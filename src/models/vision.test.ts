@@ -84,7 +84,7 @@ describe("features", () => {
     for (const [layer, needed] of pairs) expect(layersNeeded(vision, layer)).toBe(needed);
   });
 
-  it("drop the class token where there is one, when asked to", async () => {
+  it("drop the first position when asked to, as transformers does for any family", async () => {
     for (const family of ["clip_vision_model", "siglip_vision_model", "vit"]) {
       const model = tinyModel(tinyConfig({ vision_config: { ...tinyJson.vision_config, model_type: family } }));
       const pixels = randomTensor("float32", [2, 3, 16, 16], "pixels");
@@ -96,12 +96,10 @@ describe("features", () => {
       const run = await evaluate({ patches: at("default", -2), all: at("full", 1) }, { pixels, ...weights });
       const extra = family === "siglip_vision_model" ? 0 : 1;
       expect(run.all.shape).toEqual([2, 4 + extra, 16]);
-      expect(run.patches.shape).toEqual([2, 4, 16]);
+      expect(run.patches.shape).toEqual([2, 3 + extra, 16]);
       const rows = numbers(run.all);
-      const withoutClass = [0, 1].flatMap((b) =>
-        rows.slice((b * (4 + extra) + extra) * 16, (b + 1) * (4 + extra) * 16),
-      );
-      expect(numbers(run.patches)).toEqual(withoutClass);
+      const row = (4 + extra) * 16;
+      expect(numbers(run.patches)).toEqual([0, 1].flatMap((b) => rows.slice(b * row + 16, (b + 1) * row)));
     }
   });
 });

@@ -79,16 +79,16 @@ export function layersNeeded(c: VisionConfig, layer: number): number {
 }
 
 /**
- * The chosen hidden state: pixels [B, 3, H, W] → [B, patches (+1), E].
- * As in transformers, hidden states are taken before the final norm, and "default" drops the class token.
+ * The chosen hidden state: pixels [B, 3, H, W] → [B, positions (-1), E].
+ * As in transformers, hidden states are taken before the final norm, and "default" drops the first position
+ * of any family, a patch where there is no class token.
  */
 export function visionFeatures(pixels_B3HW: Value, w: Weights, c: VisionConfig, features: FeatureConfig): Value {
   let x_BSE = embeddings(pixels_B3HW, w, c);
   for (let layer = 0; layer < layersNeeded(c, features.layer); layer++) {
     x_BSE = encoderLayer(x_BSE, (name) => w(`layers.${layer}.${name}`), c);
   }
-  const drop = features.select === "default" && familyTraits[c.family].classToken ? 1 : 0;
-  return slice(x_BSE, 1, drop, x_BSE.shape[1]!);
+  return slice(x_BSE, 1, features.select === "default" ? 1 : 0, x_BSE.shape[1]!);
 }
 
 /** The whole tower: every layer and the final norm, [B, S, E]. */

@@ -54,6 +54,8 @@ async function joined(model: NewModel, seed: number): Promise<Assembly> {
   const added = createTokenizer(original).withAdded([imageToken]);
   const imageTokenId = added.tokenizer.controlId(imageToken)!;
   const extended = extendVocabulary(language.config, language.weights, imageTokenId);
+  // a SigLIP tower has nothing but patches: "default" would drop the first of them, as it does in transformers
+  const dropsClass = model.vision.tokens === "patch" && vision.config.family !== "siglip";
   const config: LlavaConfig = {
     vision: vision.config,
     language: extended.config,
@@ -63,7 +65,7 @@ async function joined(model: NewModel, seed: number): Promise<Assembly> {
       bias: true,
       activation: "gelu",
     },
-    features: { layer: model.vision.layer, select: model.vision.tokens === "patch" ? "default" : "full" },
+    features: { layer: model.vision.layer, select: dropsClass ? "default" : "full" },
     imageTokenId,
     ...(model.template === undefined ? {} : { template: model.template }),
   };

@@ -26,12 +26,11 @@ const failing = ({ stages: found }: ParityReport): string[] =>
 
 async function opened<T>(folder: string, work: (files: LlavaFiles, golden: Golden) => Promise<T>): Promise<T> {
   const files = await openLlava(folder);
-  const golden = await openGolden(join(folder, "golden.safetensors"), files.config);
   try {
-    return await work(files, golden);
+    const golden = await openGolden(join(folder, "golden.safetensors"), files.config);
+    return await work(files, golden).finally(() => golden.close());
   } finally {
     await files.close();
-    await golden.close();
   }
 }
 
