@@ -1,22 +1,11 @@
 // What a training report shows, as plain data.
+import type { StageSums } from "../stage-data.ts";
 
 /** A step's figures; learning rate is that of the first trained part. */
 export interface CurvePoint {
   readonly step: number;
   readonly loss: number;
   readonly learning_rate: number;
-}
-
-/** What a stage went through, from the sums before its first step. */
-export interface StageSums {
-  readonly pictures: number;
-  readonly samples: number;
-  readonly tokens: number;
-  /** tokens that have a label */
-  readonly supervised_tokens: number;
-  /** packed sequences per epoch */
-  readonly rows: number;
-  readonly steps: number;
 }
 
 export interface StageReport {

@@ -1,6 +1,7 @@
 // The report as one page of HTML without scripts: curves, sums, masks, answers, scores, machine, recipe.
 import { lineChart, runningMean } from "./chart.ts";
-import type { Fact, MaskPreview, PictureAnswer, ReportData, Score, StageReport, StageSums } from "./data.ts";
+import type { Fact, MaskPreview, PictureAnswer, ReportData, Score, StageReport } from "./data.ts";
+import type { StageSums } from "../stage-data.ts";
 import { html, type Html } from "./html.ts";
 
 /** The whole page; `style` is the content of style.css. */
@@ -65,6 +66,7 @@ const sumLabels: Readonly<Record<keyof StageSums, string>> = {
   supervised_tokens: "trained tokens",
   rows: "rows",
   steps: "steps",
+  row_length: "longest row",
 };
 
 function sums(stages: readonly StageReport[]): Html {
