@@ -1,0 +1,106 @@
+// One training step of ours: a LLaMA of SmolLM2-135M's shape with random weights, 4 rows of 256 tokens, every weight,
+// exact global clip at 1.0, AdamW, through the trainer's own stepper and the engine's own thread.
+// Prints one line of JSON: seconds of each step, losses, peak resident memory in MB.
+//
+//   npm run build && node bench/step.mjs [--threads 2] [--steps 8] [--tiny]
+import { parseArgs } from "node:util";
+import { random } from "../dist/data/random.js";
+import { buildRow } from "../dist/data/pack.js";
+import { sizeOf } from "../dist/graph/tensor.js";
+import { parseLlavaConfig } from "../dist/models/config.js";
+import { languageShapes } from "../dist/models/llama.js";
+import { createEngine } from "../dist/runtime/node.js";
+import { microBatch } from "../dist/train/micro-batch.js";
+import { loadPart } from "../dist/train/parameters.js";
+import { createStepper } from "../dist/train/step.js";
+
+const { values: options } = parseArgs({
+  options: {
+    threads: { type: "string", default: "2" },
+    steps: { type: "string", default: "8" },
+    tiny: { type: "boolean", default: false },
+  },
+});
+const [rows, length] = options.tiny ? [2, 32] : [4, 256];
+const shape = options.tiny
+  ? { vocab_size: 512, hidden_size: 576, intermediate_size: 96, num_hidden_layers: 2 }
+  : { vocab_size: 49152, hidden_size: 576, intermediate_size: 1536, num_hidden_layers: 30 };
+
+// the stepper asks for a whole model; no picture stands in these rows
+const config = parseLlavaConfig(
+  {
+    model_type: "llava",
+    image_token_index: 0,
+    vision_feature_layer: -1,
+    vision_config: {
+      model_type: "clip_vision_model",
+      hidden_size: 16,
+      intermediate_size: 16,
+      num_hidden_layers: 1,
+      num_attention_heads: 1,
+      image_size: 16,
+      patch_size: 16,
+    },
+    text_config: {
+      ...shape,
+      model_type: "llama",
+      num_attention_heads: 9,
+      num_key_value_heads: 3,
+      head_dim: 64,
+      max_position_embeddings: 8192,
+      rms_norm_eps: 1e-5,
+      rope_theta: 100000,
+      tie_word_embeddings: true,
+    },
+  },
+  "bench",
+);
+
+/** Matrices uniform around zero with a standard deviation of 0.02, norms of one. */
+async function randomWeight(name, of) {
+  if (name.endsWith("norm.weight")) return new Float32Array(sizeOf(of)).fill(1);
+  const draw = random("bench", name);
+  const spread = 0.02 * Math.sqrt(3);
+  const values = new Float32Array(sizeOf(of));
+  for (let i = 0; i < values.length; i++) values[i] = (2 * draw.float() - 1) * spread;
+  return values;
+}
+const shapes = languageShapes(config.language);
+const weights = { shapes, load: (name) => randomWeight(name, shapes.get(name)) };
+
+const draw = random("bench", "ids");
+const samples = Array.from({ length: rows }, (_, i) => {
+  const ids = Int32Array.from({ length }, () => draw.int(shape.vocab_size));
+  return { id: String(i), images: [], ids, labels: ids, imageRuns: [] };
+});
+const batch = microBatch(
+  samples.map((sample) => buildRow([sample], length)),
+  config.language,
+);
+
+const engine = await createEngine({ threads: Number(options.threads) });
+const parts = {
+  projector: await loadPart(engine, "projector", { shapes: new Map(), load: randomWeight }, false),
+  language: await loadPart(engine, "language", weights, true),
+};
+const features = async () => new Float32Array();
+const stepper = createStepper({ engine, config, parts, length, tokens: rows * length, features });
+const adamw = {
+  learningRates: { language: 1e-4 },
+  betas: [0.9, 0.999],
+  epsilon: 1e-8,
+  weightDecay: 0,
+  maxGradNorm: 1,
+};
+const seconds = [];
+const losses = [];
+for (let step = 1; step <= Number(options.steps); step++) {
+  const started = performance.now();
+  const { loss, gradNorm } = await stepper.accumulate([batch]);
+  await stepper.update(step, gradNorm, adamw);
+  losses.push(loss);
+  seconds.push((performance.now() - started) / 1000);
+}
+const peak = process.resourceUsage().maxRSS / 1024;
+await engine.close();
+console.log(JSON.stringify({ version: process.version, seconds, losses, peak_mb: peak }));

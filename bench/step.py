@@ -1,0 +1,50 @@
+"""One training step in PyTorch: a LLaMA of SmolLM2-135M's shape with random weights, 4 rows of 256 tokens, every weight,
+exact global clip at 1.0, AdamW. Prints one line of JSON: seconds of each step, losses, peak resident memory in MB.
+
+    pip install torch==2.13.0 transformers==5.23.0 ; python bench/step.py [--bf16] [--threads 2] [--steps 8] [--tiny]
+"""
+import argparse
+import json
+import resource
+import time
+
+import torch
+import transformers
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--threads", type=int, default=2)
+parser.add_argument("--steps", type=int, default=8)
+parser.add_argument("--bf16", action="store_true", help="forward and loss under bfloat16 autocast, weights in float32")
+parser.add_argument("--tiny", action="store_true", help="a small model, to try the program itself")
+options = parser.parse_args()
+
+torch.set_num_threads(options.threads)
+torch.manual_seed(0)
+shape = dict(vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30)
+if options.tiny:
+    shape = dict(vocab_size=512, hidden_size=576, intermediate_size=96, num_hidden_layers=2)
+rows, length = (2, 32) if options.tiny else (4, 256)
+config = transformers.LlamaConfig(
+    **shape, num_attention_heads=9, num_key_value_heads=3, head_dim=64, max_position_embeddings=8192,
+    rms_norm_eps=1e-5, rope_parameters={"rope_type": "default", "rope_theta": 100000.0}, tie_word_embeddings=True,
+    initializer_range=0.02, use_cache=False, attn_implementation="sdpa",
+)
+model = transformers.LlamaForCausalLM(config).float().train()
+# the fused kernel is PyTorch's fastest on a CPU
+adamw = torch.optim.AdamW(model.parameters(), 1e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, fused=True)
+ids = torch.randint(0, shape["vocab_size"], (rows, length))
+
+seconds, losses = [], []
+for _ in range(options.steps):
+    started = time.perf_counter()
+    with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
+        loss = model(input_ids=ids, labels=ids).loss
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    adamw.step()
+    adamw.zero_grad(set_to_none=True)
+    losses.append(loss.item())
+    seconds.append(time.perf_counter() - started)
+
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"version": torch.__version__, "seconds": seconds, "losses": losses, "peak_mb": peak}))
