@@ -17,14 +17,15 @@ function softmax(logits: readonly number[], temperature: number): number[] {
 /** The plain definition: sort, cut to k, renormalise, cut where p is reached. */
 function allowed(logits: readonly number[], temperature: number, topK: number, topP: number): Set<number> {
   const p = softmax(logits, temperature);
-  const order = [...p.keys()].sort((a, b) => p[b]! - p[a]! || a - b).slice(0, topK);
+  const order = [...p.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b).slice(0, topK);
   const sum = order.reduce((total, id) => total + p[id]!, 0);
   let reached = 0;
   const kept = new Set<number>();
   for (const id of order) {
     kept.add(id);
     reached += p[id]! / sum;
-    if (reached >= topP - 1e-9) break;
+    // sums that differ in their last bits may take one more
+    if (reached >= topP + 1e-9) break;
   }
   return kept;
 }

@@ -26,7 +26,7 @@ export function createSampler({ temperature = 0, topK, topP, seed = 0 }: Samplin
   return (logits) => {
     const best = logits[mostLikely(logits)]!;
     const weights = Float64Array.from(logits, (logit) => Math.exp((logit - best) / temperature));
-    return draw(weights, candidates(weights, topK, topP), stream.float());
+    return draw(weights, candidates(logits, weights, topK, topP), stream.float());
   };
 }
 
@@ -47,7 +47,12 @@ export function mostLikely(logits: Float32Array): number {
 }
 
 /** The ids to draw from, most likely first; undefined for all of them. */
-function candidates(weights: Float64Array, topK?: number, topP = 1): readonly number[] | undefined {
+function candidates(
+  logits: Float32Array,
+  weights: Float64Array,
+  topK?: number,
+  topP = 1,
+): readonly number[] | undefined {
   const all = topK === undefined || topK >= weights.length;
   if (all && topP === 1) return undefined;
   const total = weights.reduce((sum, weight) => sum + weight, 0);
@@ -55,7 +60,7 @@ function candidates(weights: Float64Array, topK?: number, topP = 1): readonly nu
   const least = all ? (total * (1 - topP)) / weights.length : 0;
   const ids: number[] = [];
   for (let id = 0; id < weights.length; id++) if (weights[id]! >= least) ids.push(id);
-  ids.sort((a, b) => weights[b]! - weights[a]! || a - b);
+  ids.sort((a, b) => logits[b]! - logits[a]! || a - b);
   const kept = all ? ids : ids.slice(0, topK);
   const keptTotal = all ? total : kept.reduce((sum, id) => sum + weights[id]!, 0);
   let reached = 0;
