@@ -3,12 +3,11 @@ import { createHash, type Hash } from "node:crypto";
 import { checkSamples, type CheckProgress } from "../data/check.ts";
 import type { EncodedSample } from "../data/encode.ts";
 import { epochOrder } from "../data/order.ts";
-import { packRows } from "../data/pack.ts";
 import { InputError } from "../errors.ts";
 import { tokensPerPicture } from "../models/config.ts";
 import { templateFor } from "../models/template.ts";
 import type { Assembly } from "./assemble.ts";
-import { planSteps, rowLayout, type RowLayout, type StepPlan } from "./batches.ts";
+import { packStep, planSteps, rowLayout, type RowLayout, type StepPlan } from "./batches.ts";
 import { pictureName, type PictureSource } from "./features.ts";
 import type { DataSource, StageRecipe } from "./recipe.ts";
 
@@ -113,10 +112,10 @@ function describe(
 function epochRows(plan: StepPlan, lengths: readonly number[], layout: RowLayout): number {
   let rows = 0;
   for (let step = 1; step <= Math.min(plan.stepsPerEpoch, plan.steps); step++) {
-    rows += packRows(
+    rows += packStep(
       [...plan.samplesOf(step)].map((i) => lengths[i]!),
-      layout.length,
-    ).length;
+      layout,
+    ).rows.length;
   }
   return rows;
 }

@@ -1,4 +1,5 @@
 // One optimiser step: micro-batches forward and backward, gradients summed, clipped, and AdamW.
+import { BugError } from "../errors.ts";
 import { layerShapes } from "../models/llama.ts";
 import { backwardEmbedding, backwardLayers } from "./backward-pass.ts";
 import { embed, forwardLayers } from "./forward-pass.ts";
@@ -58,6 +59,10 @@ export function createStepper(options: StepperOptions): Stepper {
 
 /** Forward, and backward when `learn`; returns this micro-batch's share of the loss. */
 async function runMicroBatch(context: StepContext, batch: MicroBatch, weight: number, learn: boolean): Promise<number> {
+  if (batch.targetIds.length === 0) {
+    // the head would be left out, and its gradients with those of the step before
+    throw new BugError("STEP_NO_TARGETS", { expected: "a micro-batch with a token to learn", got: "none" });
+  }
   const space = context.space(batch);
   const pass = context.engine.pass();
   await embed(context, pass, batch, space);
