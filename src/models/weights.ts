@@ -89,6 +89,6 @@ export function memoryWeights(
 ): PartWeights {
   return {
     shapes: new Map([...tensors].map(([name, { shape }]) => [name, shape])),
-    load: (name) => Promise.resolve(tensors.get(name)!.data),
+    load: (name) => Promise.resolve(tensors.get(name)!.data.slice()),
   };
 }

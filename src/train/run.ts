@@ -9,7 +9,7 @@ import type { Engine } from "../runtime/engine.ts";
 import { type Assembly, assemble } from "./assemble.ts";
 import { checkFingerprint, finishedWeights, isIntact, listCheckpoints, type StoredCheckpoint } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
-import { cacheFeatures, type FeatureStore } from "./features.ts";
+import { cacheFeatures, type FeatureStore, pictureName } from "./features.ts";
 import { rewindMetrics, type StepMetrics } from "./metrics.ts";
 import { formatRecipe, type Recipe } from "./recipe.ts";
 import { trainStage } from "./stage.ts";
@@ -67,7 +67,7 @@ function allFeatures(
   emit: (event: TrainEvent) => void,
 ): Promise<FeatureStore> {
   const pictures = new Map(
-    stages.flatMap((data) => data.pictures.map((picture) => [`${picture.root}\n${picture.image}`, picture] as const)),
+    stages.flatMap((data) => data.pictures.map((picture) => [pictureName(picture), picture] as const)),
   );
   return cacheFeatures({
     engine,
