@@ -2,7 +2,8 @@
 import { Option, type Command } from "commander";
 import { writeAnswers } from "../evaluate/answers.ts";
 import { runTask, type RunOptions } from "../evaluate/run.ts";
-import { type Score, tasks } from "../evaluate/task.ts";
+import { tasks } from "../evaluate/registry.ts";
+import type { Score } from "../evaluate/task.ts";
 import { withAssistant } from "./assistant.ts";
 import { interruptible } from "./interrupt.ts";
 import { addVerb, wholeNumber } from "./options.ts";

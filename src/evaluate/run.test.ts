@@ -5,7 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Assistant } from "../generate/assistant.ts";
-import type { GenerationRequest } from "../generate/generator.ts";
+import type { GenerationRequest } from "../generate/generation.ts";
 import { encodePng } from "../image/node.ts";
 import { parsePreprocessor } from "../image/preprocessor.ts";
 import { parseLanguageConfig } from "../models/config.ts";
@@ -14,7 +14,8 @@ import { tinyTokenizer } from "../text/tokenizers.fixture.ts";
 import { writeAnswers } from "./answers.ts";
 import { blinded } from "./blind.ts";
 import { runTask } from "./run.ts";
-import { type Question, tasks } from "./task.ts";
+import { tasks } from "./registry.ts";
+import type { Question } from "./task.ts";
 
 const tokenizer = tinyTokenizer("bytes");
 const colours = ["red", "green", "blue", "grey"] as const;

@@ -1,7 +1,5 @@
 // What a task is: how its questions are read, asked and scored. One file each below tasks/.
-import { type ChatTurn } from "../text/conversation.ts";
-import { pope } from "./tasks/pope.ts";
-import { vqa } from "./tasks/vqa.ts";
+import type { ChatTurn } from "../text/conversation.ts";
 
 /** One question about pictures, asked on its own. */
 export interface Question {
@@ -39,6 +37,3 @@ export interface Task<S extends Score = Score> {
   readonly isCorrect: (answered: Answered) => boolean;
   readonly score: (answered: readonly Answered[]) => S;
 }
-
-/** Every task by its name. */
-export const tasks = { pope, vqa } as const;

@@ -10,10 +10,11 @@ import type { Template } from "../text/segments.ts";
 import { controlIdOf } from "../text/templates.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { collectText } from "./answer-text.ts";
-import type { FinishReason, Generator } from "./generator.ts";
+import type { FinishReason } from "./generation.ts";
+import type { Generator } from "./generator.ts";
 import type { PictureReader } from "./pictures.ts";
 import { createSampler, type SamplingOptions } from "./sampling.ts";
-import type { Prompt } from "./sequence.ts";
+import type { Prompt } from "./generation.ts";
 
 /** What sees: a reader of features, and what it expects of a picture. */
 export interface Sight {

@@ -6,8 +6,8 @@ import { tinyTokenizer } from "../text/tokenizers.fixture.ts";
 import { templateNamed } from "../text/templates.ts";
 import { type Assistant, type Picture, userTurn } from "./assistant.ts";
 import { createChat } from "./chat.ts";
-import type { Generation, GenerationRequest } from "./generator.ts";
-import type { PictureTokens } from "./sequence.ts";
+import type { Generation, GenerationRequest } from "./generation.ts";
+import type { PictureTokens } from "./generation.ts";
 import { tinyConfig } from "./tiny-model.fixture.ts";
 
 const tokenizer = tinyTokenizer("bytes");

@@ -6,9 +6,10 @@ import type { LanguageConfig } from "../models/config.ts";
 import { embeddingName } from "../models/llama.ts";
 import { createDirectEngine } from "../runtime/direct-node.ts";
 import type { Engine, EngineBuffer } from "../runtime/engine.ts";
-import { createGenerator, type GenerationRequest, type Generator } from "./generator.ts";
+import { type GenerationRequest } from "./generation.ts";
+import { createGenerator, type Generator } from "./generator.ts";
 import { mostLikely } from "./sampling.ts";
-import type { Prompt } from "./sequence.ts";
+import type { Prompt } from "./generation.ts";
 import { tinyConfig, tinyWeights, wholeLogits } from "./tiny-model.fixture.ts";
 import { uploadWeights } from "./weights.ts";
 

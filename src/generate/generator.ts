@@ -6,30 +6,8 @@ import type { NewToken } from "./chunk.ts";
 import { largestChunk } from "./chunk-sizes.ts";
 import { createDecoder, type Decoder, type LanguageParameters } from "./decoder.ts";
 import { PrefixTree, type TokenNode } from "./prefix-tree.ts";
-import type { Sampler } from "./sampling.ts";
-import { lengthOf, type Prompt, Sequence } from "./sequence.ts";
-
-export type FinishReason = "stop" | "length" | "interrupted";
-
-export interface GenerationRequest {
-  readonly prompt: Prompt;
-  readonly maxNewTokens: number;
-  /** ids that end the answer; the one met is the answer's last id */
-  readonly stopIds: readonly number[];
-  readonly sample: Sampler;
-  /** told of each id as it is chosen; true ends the answer there */
-  readonly onToken?: ((id: number) => boolean | void) | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface Generation {
-  readonly ids: number[];
-  readonly finishReason: FinishReason;
-  /** tokens of the prompt, pictures expanded */
-  readonly promptTokens: number;
-  /** how many of them were cached */
-  readonly cachedTokens: number;
-}
+import { type Generation, type GenerationRequest, lengthOf } from "./generation.ts";
+import { Sequence } from "./sequence.ts";
 
 export interface GeneratorOptions {
   readonly engine: Engine;

@@ -5,7 +5,7 @@ import { createPictureEncoder } from "../models/encode-pictures.ts";
 import { project, projectorShapes } from "../models/projector.ts";
 import type { PartWeights } from "../models/weights.ts";
 import type { Bindings, Engine, EngineBuffer } from "../runtime/engine.ts";
-import type { PictureTokens } from "./sequence.ts";
+import type { PictureTokens } from "./generation.ts";
 
 type Floats = EngineBuffer<"float32">;
 

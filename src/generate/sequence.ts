@@ -1,25 +1,8 @@
 // One request under way: the tokens it still has to feed, and the ids it has got.
 import { BugError } from "../errors.ts";
 import type { TokenSource } from "./chunk.ts";
-import type { FinishReason, Generation, GenerationRequest } from "./generator.ts";
+import { type FinishReason, type Generation, type GenerationRequest, lengthOf, type Prompt } from "./generation.ts";
 import type { PrefixTree, TokenKey, TokenNode } from "./prefix-tree.ts";
-
-/** A picture as the language model takes it. */
-export interface PictureTokens {
-  /** equal for equal features: a hash of the picture's bytes */
-  readonly key: string;
-  /** projected features [M, E] */
-  readonly rows: Float32Array;
-}
-
-/** Token ids, some of whose places are taken by pictures. */
-export interface Prompt {
-  readonly ids: ArrayLike<number>;
-  /** `count` tokens of a picture from position `start` on, whatever ids stand there */
-  readonly pictures?: readonly { readonly start: number; readonly count: number; readonly picture: PictureTokens }[];
-}
-
-export const lengthOf = ({ ids }: Prompt): number => ids.length;
 
 interface Token {
   readonly key: TokenKey;

@@ -1,8 +1,8 @@
 // Graph → ONNX bytes (opset 21 plus com.microsoft), following onnx.proto's field numbers.
 import { ProtoWriter } from "../formats/protobuf.ts";
-import type { Graph, NamedType, OpNode, Value, ValueType } from "./graph.ts";
+import type { Graph, NamedType, OpNode, Value } from "./graph.ts";
 import { type OnnxForm, onnxTypes, ops } from "./ops.ts";
-import { type Tensor, tensor } from "./tensor.ts";
+import { type Tensor, tensor, type ValueType } from "./tensor.ts";
 
 const irVersion = 10;
 const opset = 21;

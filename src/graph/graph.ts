@@ -1,13 +1,7 @@
 // Values and nodes: a graph is what its outputs reach; names exist only at its border.
 import { BugError } from "../errors.ts";
 import type { OpAttributes, OpName } from "./ops.ts";
-import type { DType, Shape, Tensor } from "./tensor.ts";
-
-/** What a value is, without how it was made. */
-export interface ValueType {
-  readonly dtype: DType;
-  readonly shape: Shape;
-}
+import type { DType, Shape, Tensor, ValueType } from "./tensor.ts";
 
 /** One tensor in a graph; identity is the object itself. */
 export interface Value extends ValueType {

@@ -1,7 +1,6 @@
 // The op table: for every op its ONNX form, its attributes, and the rule for its output's dtype and shape.
-import type { ValueType } from "./graph.ts";
 import { alongAxis, axisOf, broadcast, illegal, matMulShape, operand } from "./shape-rules.ts";
-import { type DType, sameShape, type Shape, showShape, sizeOf } from "./tensor.ts";
+import { type DType, sameShape, type Shape, showShape, sizeOf, type ValueType } from "./tensor.ts";
 
 type None = Readonly<Record<never, never>>;
 interface Axis {

@@ -1,7 +1,6 @@
 // What the rules of the op table share: operands, axes, broadcasting, and the error GRAPH_SHAPE.
 import { BugError } from "../errors.ts";
-import type { ValueType } from "./graph.ts";
-import { type Shape, showShape } from "./tensor.ts";
+import { type Shape, showShape, type ValueType } from "./tensor.ts";
 
 /** numpy broadcasting of two shapes; throws `GRAPH_SHAPE`. */
 export function broadcast(a: Shape, b: Shape, op = "broadcast"): Shape {

@@ -15,6 +15,12 @@ export interface Arrays {
 }
 export type DType = keyof Arrays;
 
+/** What a value is, without how it was made. */
+export interface ValueType {
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
 /** A tensor in host memory: `data.length` equals the product of `shape`. */
 export interface Tensor<D extends DType = DType> {
   readonly dtype: D;

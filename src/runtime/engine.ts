@@ -1,15 +1,10 @@
 // The engine's interface: programs compiled from graphs, buffers that stay with the engine, and passes of commands.
 import type { Arrays, DType, Shape, Tensor } from "../graph/tensor.ts";
 import type { Graph } from "../graph/graph.ts";
-import type { KernelCall } from "./kernels.ts";
+import type { EngineBuffer } from "./buffer.ts";
+import type { KernelCall } from "./kernel-calls.ts";
 
-/** A tensor in the engine's memory; `offset` (in elements) makes views of one allocation. Plain data: it crosses threads. */
-export interface EngineBuffer<D extends DType = DType> {
-  readonly id: number;
-  readonly dtype: D;
-  readonly shape: Shape;
-  readonly offset: number;
-}
+export type { EngineBuffer } from "./buffer.ts";
 
 /** A compiled graph. Inputs and outputs are named and have static shapes. */
 export interface Program {

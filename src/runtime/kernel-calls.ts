@@ -1,5 +1,6 @@
 // The plain loops that a pass can call, as data: what each takes and writes.
-import type { EngineBuffer } from "./engine.ts";
+import type { Arrays, DType } from "../graph/tensor.ts";
+import type { EngineBuffer } from "./buffer.ts";
 import type { AdamWOptions } from "./loops.ts";
 
 type Floats = EngineBuffer<"float32">;
@@ -110,3 +111,6 @@ export function buffersOf(call: KernelCall): EngineBuffer[] {
     .flat()
     .filter((value): value is EngineBuffer => typeof value === "object");
 }
+
+/** Finds the memory of a buffer. */
+export type ArrayOf = <D extends DType>(buffer: EngineBuffer<D>) => Arrays[D];

@@ -1,7 +1,6 @@
 // Loops that address memory by row: embedding lookup, its gradient, label entries, strided copies.
 import { BugError } from "../errors.ts";
-import type { AddAtCall, CopyBlocksCall, GatherRowsCall, ScatterAddRowsCall } from "./kernel-calls.ts";
-import type { ArrayOf } from "./kernels.ts";
+import type { AddAtCall, ArrayOf, CopyBlocksCall, GatherRowsCall, ScatterAddRowsCall } from "./kernel-calls.ts";
 
 /** Reads table rows into [N, D]. */
 export function gatherRows(call: GatherRowsCall, arrayOf: ArrayOf): void {

@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import type { Arrays, DType, Shape } from "../graph/tensor.ts";
 import type { EngineBuffer } from "./engine.ts";
 import { checkCall } from "./kernel-checks.ts";
-import { type ArrayOf, type KernelCall, runKernel } from "./kernels.ts";
+import type { ArrayOf, KernelCall } from "./kernel-calls.ts";
+import { runKernel } from "./kernels.ts";
 import { type AdamWOptions, adamwConstants, plainLoops } from "./loops.ts";
 import { createPool, loopsFor } from "./pool.ts";
 

@@ -1,15 +1,9 @@
 // The table of plain loops over engine memory, run in the engine's thread by `pass.call`.
-import type { Arrays, DType } from "../graph/tensor.ts";
-import type { EngineBuffer } from "./engine.ts";
-import type { KernelCall } from "./kernel-calls.ts";
+import type { ArrayOf, KernelCall } from "./kernel-calls.ts";
 import { addAt, copyBlocks, gatherRows, scatterAddRows } from "./kernel-rows.ts";
 import { adamwConstants } from "./loops.ts";
 import { loopsFor } from "./pool.ts";
 
-export type { KernelCall } from "./kernel-calls.ts";
-
-/** Finds the memory of a buffer. */
-export type ArrayOf = <D extends DType>(buffer: EngineBuffer<D>) => Arrays[D];
 type Kernel<K extends KernelCall["kernel"]> = (call: Extract<KernelCall, { kernel: K }>, arrayOf: ArrayOf) => void;
 
 const kernels: { readonly [K in KernelCall["kernel"]]: Kernel<K> } = {
