@@ -43,7 +43,9 @@ export function planSteps(
 /** How many tokens of a micro-batch keep the matrix products busy without costing memory. */
 const targetTokens = 1024;
 /** Row lengths are multiples of this: few programs to compile, little padding. */
-const lengthStep = 32;
+const lengthStep = 64;
+/** Short samples are packed into rows of up to this: longer ones save no more padding. */
+const longRow = 640;
 /** Tokens of a row at which attention costs as much as all other products of a layer (measured, SmolLM2-135M). */
 const attentionParity = 2500;
 
@@ -59,7 +61,7 @@ export interface RowLayout {
 /** What the longest sample asks for; a wanted length is kept for every row. */
 export function rowLayout(longest: number, wanted: number | "auto"): RowLayout {
   if (wanted !== "auto") return { length: wanted, tokens: Math.max(wanted, targetTokens), adaptive: false };
-  const length = Math.max(256, upTo(longest, lengthStep));
+  const length = Math.max(longRow, upTo(longest, lengthStep));
   return { length, tokens: Math.max(length, targetTokens), adaptive: true };
 }
 
@@ -74,7 +76,11 @@ export interface PackedStep {
 
 /** Packs documents into the rows that cost least: padding counts as tokens, attention grows with a row's square. */
 export function packStep(lengths: readonly number[], layout: RowLayout): PackedStep {
-  const shortest = layout.adaptive ? upTo(Math.max(...lengths), lengthStep) : layout.length;
+  const longest = Math.max(...lengths);
+  // a layout's own length need not be a multiple
+  const shortest = layout.adaptive
+    ? Math.min(upTo(longest, lengthStep), Math.max(layout.length, longest))
+    : layout.length;
   let best: PackedStep | undefined;
   let bestCost = Infinity;
   for (let length = shortest; length <= Math.max(layout.length, shortest); length += lengthStep) {

@@ -1,4 +1,5 @@
 // Compiles a stage's programs as their shapes are first met, and keeps them.
+import { LlavaError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { LlavaConfig } from "../models/config.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
@@ -16,7 +17,14 @@ export interface Programs {
   release(): Promise<void>;
 }
 
-/** Each program is compiled on its first use only. */
+/**
+ * How many sizes are kept compiled. A session holds on to the working memory of its runs (about 100 MB for a layer of
+ * 1,024 tokens), compiling again takes a tenth of a second: so the sizes used last are kept, and no more.
+ * A pass may use two sizes of the head.
+ */
+const kept = { layers: 6, heads: 3, projectors: 6 };
+
+/** Each program is compiled on its first use. */
 export function stagePrograms(engine: Engine, config: LlavaConfig): Programs {
   const loaded = new Map<Graph, Promise<Program>>();
   const compile = (graph: Graph): Promise<Program> => {
@@ -24,28 +32,49 @@ export function stagePrograms(engine: Engine, config: LlavaConfig): Programs {
     loaded.set(graph, program);
     return program;
   };
-  const lazily = <K, G extends object>(build: (size: K) => G): ((size: K) => Compiled<G>) => {
-    const built = new Map<string, Compiled<G>>();
+  const unload = async (graph: Graph): Promise<void> => {
+    const program = loaded.get(graph);
+    loaded.delete(graph);
+    if (program) await engine.unload(await program);
+  };
+  const lazily = <K, G extends object>(most: number, build: (size: K) => G): ((size: K) => Compiled<G>) => {
+    // in the order of their last use
+    const built = new Map<string, { readonly graphs: G; readonly compiled: Compiled<G> }>();
     return (size) => {
       const key = JSON.stringify(size);
-      const known = built.get(key);
-      if (known) return known;
-      const graphs = Object.entries(build(size));
-      const compiled = Object.fromEntries(
-        graphs.map(([name, graph]) => [name, () => compile(graph as Graph)]),
-      ) as Compiled<G>;
-      built.set(key, compiled);
-      return compiled;
+      const entry = built.get(key) ?? compiledLater(build(size), compile);
+      built.delete(key);
+      built.set(key, entry);
+      const [oldest] = built;
+      if (built.size > most && oldest) {
+        built.delete(oldest[0]);
+        // the engine works in order: what was posted before still finds its programs
+        for (const graph of Object.values(oldest[1].graphs)) unload(graph as Graph).catch(ignoreClosed);
+      }
+      return entry.compiled;
     };
   };
-  const masks = lazily((shape: RowShape) => ({ mask: maskGraph(shape, config.language.slidingWindow) }));
+  const masks = lazily(kept.layers, (shape: RowShape) => ({ mask: maskGraph(shape, config.language.slidingWindow) }));
   return {
     mask: (shape) => masks(shape).mask(),
-    layer: lazily((shape: RowShape) => layerGraphs(config.language, shape)),
-    head: lazily((rows: number) => headGraphs(config.language, rows)),
-    projector: lazily((rows: number) => projectorGraphs(config, rows)),
+    layer: lazily(kept.layers, (shape: RowShape) => layerGraphs(config.language, shape)),
+    head: lazily(kept.heads, (rows: number) => headGraphs(config.language, rows)),
+    projector: lazily(kept.projectors, (rows: number) => projectorGraphs(config, rows)),
     release: async () => {
       for (const program of loaded.values()) await engine.unload(await program);
     },
   };
+}
+
+function compiledLater<G extends object>(
+  graphs: G,
+  compile: (graph: Graph) => Promise<Program>,
+): { graphs: G; compiled: Compiled<G> } {
+  const later = Object.entries(graphs).map(([name, graph]) => [name, () => compile(graph as Graph)]);
+  return { graphs, compiled: Object.fromEntries(later) as Compiled<G> };
+}
+
+/** An engine that was closed meanwhile holds no programs. */
+function ignoreClosed(error: unknown): void {
+  if (!(error instanceof LlavaError && error.code === "ENGINE_CLOSED")) throw error;
 }
