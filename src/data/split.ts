@@ -2,15 +2,18 @@
 import { InputError } from "../errors.ts";
 import { random } from "./random.ts";
 
-/** Which pictures to keep out: the last `count` as they appear, or a seeded random fraction. */
-export type SplitRule = { readonly last: number } | { readonly fraction: number; readonly seed: number };
+/** Which pictures to keep out: the last as they appear, or a number or share of them that their names decide. */
+export type SplitRule = { readonly last: number } | { readonly count: number } | { readonly fraction: number };
 
-export interface Split<T> {
+export interface Division<T> {
   readonly training: readonly T[];
   /** items all of whose pictures are kept out */
   readonly heldOut: readonly T[];
   /** items with pictures on both sides; they belong to neither */
   readonly mixed: readonly T[];
+}
+
+export interface Split<T> extends Division<T> {
   /** the pictures that were kept out, in order of appearance */
   readonly pictures: readonly string[];
 }
@@ -25,8 +28,16 @@ export function splitByPicture<T>(
   picturesOf: (item: T) => readonly string[],
   rule: SplitRule,
 ): Split<T> {
-  const pictures = [...new Set(items.flatMap(picturesOf))];
-  const out = new Set(choose(pictures, rule));
+  const pictures = choosePictures(items.flatMap(picturesOf), rule);
+  return { ...divideByPicture(items, picturesOf, new Set(pictures)), pictures };
+}
+
+/** Divides items by the pictures that are kept out. */
+export function divideByPicture<T>(
+  items: readonly T[],
+  picturesOf: (item: T) => readonly string[],
+  out: ReadonlySet<string>,
+): Division<T> {
   const training: T[] = [];
   const heldOut: T[] = [];
   const mixed: T[] = [];
@@ -35,16 +46,43 @@ export function splitByPicture<T>(
     const hidden = shown.filter((picture) => out.has(picture)).length;
     (hidden === 0 ? training : hidden === shown.length ? heldOut : mixed).push(item);
   }
-  return { training, heldOut, mixed, pictures: pictures.filter((picture) => out.has(picture)) };
+  return { training, heldOut, mixed };
 }
 
-function choose(pictures: readonly string[], rule: SplitRule): readonly string[] {
-  const count = "last" in rule ? rule.last : Math.round(rule.fraction * pictures.length);
+export interface ChooseOptions {
+  /** what decides about a picture: its name unless told */
+  readonly keyOf?: (picture: string) => string;
+  /** who asks, for errors */
+  readonly where?: string;
+}
+
+/**
+ * The pictures to keep out, in order of appearance. Numbers and shares are decided by a hash of each name alone: the
+ * same pictures are kept out whatever the seed, the order or the file, and few change sides when pictures are added.
+ *
+ * @throws InputError `SPLIT_SIZE` when nothing would be left on either side
+ */
+export function choosePictures(
+  appearing: readonly string[],
+  rule: SplitRule,
+  { keyOf = (picture) => picture, where }: ChooseOptions = {},
+): readonly string[] {
+  const pictures = [...new Set(appearing)];
+  const count = "last" in rule ? rule.last : "count" in rule ? rule.count : Math.round(rule.fraction * pictures.length);
   if (!Number.isInteger(count) || count < 1 || count >= pictures.length) {
     throw new InputError("SPLIT_SIZE", {
       expected: `between 1 and ${pictures.length - 1} of ${pictures.length} pictures to keep out`,
-      got: "last" in rule ? String(rule.last) : `a fraction of ${rule.fraction}, which is ${count}`,
+      got: "fraction" in rule ? `a share of ${rule.fraction}, which is ${count}` : String(count),
+      ...(where === undefined ? {} : { where }),
     });
   }
-  return "last" in rule ? pictures.slice(-count) : random("split", rule.seed).sample(pictures, count);
+  if ("last" in rule) return pictures.slice(-count);
+  const places = pictures.map((picture) => ({ picture, place: random("kept out", keyOf(picture)).float() }));
+  const out = new Set(
+    places
+      .toSorted((a, b) => a.place - b.place)
+      .slice(0, count)
+      .map(({ picture }) => picture),
+  );
+  return pictures.filter((picture) => out.has(picture));
 }
