@@ -8,8 +8,7 @@ import { readChatPicture } from "../generate/node.ts";
 import { blinded } from "./blind.ts";
 import type { Answered, Question, Score, Task } from "./task.ts";
 
-export interface RunOptions<S extends Score> {
-  readonly assistant: Assistant;
+export interface TaskSource<S extends Score> {
   readonly task: Task<S>;
   readonly questionsPath: string;
   readonly imagesDir: string;
@@ -19,10 +18,16 @@ export interface RunOptions<S extends Score> {
   readonly seed?: number;
   /** ask the first questions only */
   readonly limit?: number;
+}
+
+export interface AskOptions {
+  readonly assistant: Assistant;
   readonly onProgress?: (progress: { readonly done: number; readonly total: number; readonly correct: number }) => void;
   /** ends the run, which rejects with the signal's reason */
   readonly signal?: AbortSignal;
 }
+
+export type RunOptions<S extends Score> = TaskSource<S> & AskOptions;
 
 export interface TaskResult<S extends Score> {
   readonly score: S;
@@ -33,29 +38,45 @@ export interface TaskResult<S extends Score> {
 /** Questions under way together: more share each step, but all look at the same cache. */
 const together = 16;
 
+export interface OpenedTask<S extends Score> {
+  /** as they will be asked */
+  readonly questions: readonly Question[];
+  /** Asks all greedily and scores the answers; may be called again. Throws as `answerTurns`. */
+  run(options: AskOptions): Promise<TaskResult<S>>;
+}
+
 /**
- * Asks greedily and scores. Questions and pictures are checked before the first is asked.
- * Throws what the task's reader throws, `QUESTIONS_EMPTY`, `IMAGES_FOLDER`, `PICTURE_…`, `BLIND_PICTURES`, and as
- * `answerTurns`.
+ * Reads and checks questions and pictures; nothing is asked yet.
+ * Throws what the task's reader throws, `QUESTIONS_EMPTY`, `IMAGES_FOLDER`, `PICTURE_…`, `BLIND_PICTURES`.
  */
-export async function runTask<S extends Score>(options: RunOptions<S>): Promise<TaskResult<S>> {
-  const { task, imagesDir, blind, seed = 0 } = options;
-  const questions = await readQuestions(options);
-  const named = new Map(questions.toReversed().flatMap(({ images, where }) => images.map((image) => [image, where])));
+export async function openTask<S extends Score>(source: TaskSource<S>): Promise<OpenedTask<S>> {
+  const { task, imagesDir, blind, seed = 0 } = source;
+  const read = await readQuestions(source);
+  const named = new Map(read.toReversed().flatMap(({ images, where }) => images.map((image) => [image, where])));
   const problems = new Problems();
   await checkPictures(imagesDir, named, problems);
-  problems.refuse(options.questionsPath);
-  const asked = blind ? blinded(questions, seed) : questions;
-  const answers = await ask(asked, options);
-  const answered = questions.map((_, i): Answered => ({ question: asked[i]!, answer: answers[i]! }));
-  return { score: task.score(answered), answered };
+  problems.refuse(source.questionsPath);
+  const questions = blind ? blinded(read, seed) : read;
+  return {
+    questions,
+    run: async (options) => {
+      const answers = await ask(questions, source, options);
+      const answered = questions.map((question, i): Answered => ({ question, answer: answers[i]! }));
+      return { score: task.score(answered), answered };
+    },
+  };
+}
+
+/** Opens a task and asks it. */
+export async function runTask<S extends Score>(options: RunOptions<S>): Promise<TaskResult<S>> {
+  return (await openTask(options)).run(options);
 }
 
 async function readQuestions<S extends Score>({
   task,
   questionsPath,
   limit = Infinity,
-}: RunOptions<S>): Promise<Question[]> {
+}: TaskSource<S>): Promise<Question[]> {
   const questions: Question[] = [];
   for await (const question of task.questions(questionsPath)) {
     if (questions.length >= limit) break;
@@ -66,8 +87,11 @@ async function readQuestions<S extends Score>({
 }
 
 /** Answers by the questions' places; asked in the order of their pictures. */
-async function ask<S extends Score>(questions: readonly Question[], options: RunOptions<S>): Promise<string[]> {
-  const { assistant, task, imagesDir, onProgress, signal } = options;
+async function ask<S extends Score>(
+  questions: readonly Question[],
+  { task, imagesDir }: TaskSource<S>,
+  { assistant, onProgress, signal }: AskOptions,
+): Promise<string[]> {
   const order = inPictureOrder(questions);
   const pictures = pictureShelf(imagesDir);
   const answers: string[] = [];
