@@ -49,10 +49,10 @@ interface Outcome {
 /** The model's hash, and the metrics without the time they took. */
 async function outcome({ output }: Recipe): Promise<Outcome> {
   const weights = await readFile(join(output, "model", "model.safetensors"));
-  const metrics = await readMetrics(join(output, "metrics.jsonl"));
+  const { steps } = await readMetrics(join(output, "metrics.jsonl"));
   return {
     model: createHash("sha256").update(weights).digest("hex"),
-    metrics: metrics.map((line) => ({ ...line, seconds: 0 })),
+    metrics: steps.map((line) => ({ ...line, seconds: 0 })),
   };
 }
 

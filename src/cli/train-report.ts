@@ -24,9 +24,9 @@ const shownMasks = 2;
 
 /** Asks the new model about some of its pictures and writes report.html. */
 export async function reportRun(recipe: Recipe, run: TrainedRun, engine: Engine, seconds: number): Promise<void> {
-  const metrics = await readMetrics(join(recipe.output, "metrics.jsonl"));
+  const { steps } = await readMetrics(join(recipe.output, "metrics.jsonl"));
   const stages = run.stages.map(({ stage, sums }): StageReport => {
-    const own = metrics.filter((line) => line.stage === stage.name);
+    const own = steps.filter((line) => line.stage === stage.name);
     const points = own.map(({ step, loss, learning_rate }) => ({ step, loss, learning_rate }));
     return {
       name: stage.name,

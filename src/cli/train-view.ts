@@ -1,5 +1,6 @@
 // What a person sees of a training run: sums as a table, then one progress line per phase.
 import type { TrainEvent } from "../train/events.ts";
+import type { EvaluationMetrics } from "../train/metrics.ts";
 import { grouped, table } from "./output.ts";
 import { log, type Progress, startProgress } from "./progress.ts";
 
@@ -39,6 +40,10 @@ export function createTrainView(): TrainView {
             `loss ${loss.toFixed(3)}, ${grouped(Math.round(tokens / seconds))} tokens/s`,
           );
         }
+        case "evaluating": {
+          const { part, done, total } = event.progress;
+          return line(`${event.stage}: evaluation`, part, total).update(done);
+        }
         default:
           finish();
           return void describe(event).forEach(log);
@@ -48,7 +53,7 @@ export function createTrainView(): TrainView {
   };
 }
 
-function describe(event: Exclude<TrainEvent, { type: "checking" | "features" | "step" }>): string[] {
+function describe(event: Exclude<TrainEvent, { type: "checking" | "features" | "step" | "evaluating" }>): string[] {
   switch (event.type) {
     case "checked": {
       const sums = Object.entries(event.sums).map(([name, n]) => [`  ${name.replaceAll("_", " ")}`, grouped(n)]);
@@ -60,6 +65,10 @@ function describe(event: Exclude<TrainEvent, { type: "checking" | "features" | "
       return [`${event.stage}: done before`];
     case "fallback":
       return [`warning: ${event.checkpoint} is damaged; going on from an older checkpoint`];
+    case "evaluation":
+      return [describeEvaluation(event.metrics)];
+    case "stopped":
+      return [`${event.stage}: stopped after step ${event.step}, as nothing was better than step ${event.best}`];
     case "checkpoint":
       return [];
     case "interrupted":
@@ -67,4 +76,14 @@ function describe(event: Exclude<TrainEvent, { type: "checking" | "features" | "
     case "saved":
       return [`saved ${event.path}`];
   }
+}
+
+/** "instruct, step 200 of 1,000: held-out loss 1.234, pope 81.0 %, the best so far" */
+function describeEvaluation({ stage, step, steps, held_out_loss, score, best }: EvaluationMetrics): string {
+  const found = [
+    held_out_loss === undefined ? [] : [`held-out loss ${held_out_loss.toFixed(3)}`],
+    score === undefined ? [] : [`${score.task} ${(100 * score.accuracy).toFixed(1)} %`],
+    best ? ["the best so far"] : [],
+  ].flat();
+  return `${stage}, step ${grouped(step)} of ${grouped(steps)}: ${found.join(", ")}`;
 }

@@ -10,6 +10,7 @@ import { interruptible, Interrupted } from "./interrupt.ts";
 import { addVerb, collect, wholeNumber } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { log } from "./progress.ts";
+import { openQuestions } from "./train-questions.ts";
 import { createTrainView, type TrainView } from "./train-view.ts";
 import { reportRun } from "./train-report.ts";
 
@@ -50,7 +51,7 @@ async function runRecipe(recipe: Recipe, { resume, threads }: Options, view: Tra
   try {
     const notice = "Stopping after this step; a second Ctrl-C ends at once.";
     const run = await interruptible(
-      (signal) => train(recipe, { engine, signal, onEvent, resume: resume ?? false }),
+      (signal) => train(recipe, { engine, signal, onEvent, openQuestions, resume: resume ?? false }),
       notice,
     );
     if (!run.finished) {

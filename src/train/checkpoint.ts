@@ -10,6 +10,7 @@ import type { PartWeights } from "../models/weights.ts";
 import { type Engine, type EngineBuffer, download } from "../runtime/engine.ts";
 import type { PartParameters } from "./parameters.ts";
 import type { Parts, TrainedPart } from "./step-context.ts";
+import type { WatchState } from "./watch.ts";
 
 /** Where a run stood when a checkpoint was written. */
 export interface CheckpointState {
@@ -19,6 +20,8 @@ export interface CheckpointState {
   readonly finished: boolean;
   /** of everything that decides the run's numbers: a resume with another recipe or other data is refused */
   readonly fingerprint: string;
+  /** what the stage knew of its evaluations, where it has any */
+  readonly watch?: WatchState;
   /** SHA-256 of the weights file */
   readonly sha256: string;
 }
@@ -35,17 +38,24 @@ export function checkpointName({
   return `${stage}-${finished ? "finished" : String(step).padStart(6, "0")}`;
 }
 
-/**
- * Writes a checkpoint: weights first, flushed, then the small state file that makes it count.
- * Older checkpoints of the stage are removed only after this one is complete on disk.
- */
+/** Writes a checkpoint. Older checkpoints of the stage are removed only after this one is complete on disk. */
 export async function writeCheckpoint(
   engine: Engine,
   parts: Parts,
   state: Omit<CheckpointState, "sha256">,
   folder: string,
 ): Promise<void> {
-  const target = join(folder, checkpointName(state));
+  await writeState(engine, parts, state, join(folder, checkpointName(state)));
+  await removeOlder(folder, state);
+}
+
+/** Weights first, flushed, then the small state file that makes them count. */
+export async function writeState(
+  engine: Engine,
+  parts: Parts,
+  state: Omit<CheckpointState, "sha256">,
+  target: string,
+): Promise<void> {
   await rm(target, { recursive: true, force: true });
   await mkdir(target, { recursive: true });
   const hash = createHash("sha256");
@@ -56,7 +66,6 @@ export async function writeCheckpoint(
   });
   const complete: CheckpointState = { ...state, sha256: hash.digest("hex") };
   await writeFileAtomic(join(target, stateFile), `${JSON.stringify(complete, null, 2)}\n`);
-  await removeOlder(folder, state);
 }
 
 async function* hashing(

@@ -1,8 +1,15 @@
 // What a run tells while it goes on; the command line draws it, the report keeps it.
 import type { CheckProgress } from "../data/check.ts";
 import type { FeatureProgress } from "./features.ts";
-import type { StepMetrics } from "./metrics.ts";
+import type { EvaluationMetrics, StepMetrics } from "./metrics.ts";
 import type { StageSums } from "./stage-data.ts";
+
+/** How far an evaluation is with one of its parts. */
+export interface EvaluationProgress {
+  readonly part: "samples" | "questions" | "answers";
+  readonly done: number;
+  readonly total: number;
+}
 
 export type TrainEvent =
   | { readonly type: "checking"; readonly stage: string; readonly progress: CheckProgress }
@@ -12,6 +19,15 @@ export type TrainEvent =
   | { readonly type: "skipped"; readonly stage: string }
   | { readonly type: "fallback"; readonly checkpoint: string }
   | { readonly type: "step"; readonly metrics: StepMetrics }
+  | {
+      readonly type: "evaluating";
+      readonly stage: string;
+      readonly step: number;
+      readonly progress: EvaluationProgress;
+    }
+  | { readonly type: "evaluation"; readonly metrics: EvaluationMetrics }
+  /** the stage ends early: so many evaluations in a row were no better than that of step `best` */
+  | { readonly type: "stopped"; readonly stage: string; readonly step: number; readonly best: number }
   | { readonly type: "checkpoint"; readonly path: string }
   | { readonly type: "interrupted"; readonly path: string }
   | { readonly type: "saved"; readonly path: string };

@@ -18,6 +18,8 @@ import type { Assembly } from "./assemble.ts";
 export interface FeatureStore {
   /** features of pictures one behind the other, [pictures · tokens, r²·E] */
   load(pictures: readonly string[]): Promise<Float32Array<ArrayBuffer>>;
+  /** features of the picture whose bytes have this hash: [tokens, r²·E] */
+  loadByHash(hash: string): Promise<Float32Array<ArrayBuffer>>;
   /** pictures that had to be encoded */
   readonly encoded: number;
 }
@@ -50,6 +52,8 @@ const batch = 8;
 /** The name that samples' pictures go by when several folders are in play. */
 export const pictureName = ({ image, root }: PictureSource): string => `${root}\n${image}`;
 
+const fileName = (hash: string): string => `${hash}.safetensors`;
+
 /** Encodes what the cache lacks. A kill leaves whole files only, so that the next run goes on where this one stopped. */
 export async function cacheFeatures(options: FeatureOptions): Promise<FeatureStore> {
   const { engine, assembly, pictures, onProgress, signal } = options;
@@ -63,7 +67,7 @@ export async function cacheFeatures(options: FeatureOptions): Promise<FeatureSto
     signal?.throwIfAborted();
     const group = pictures.slice(start, start + batch);
     const read = await Promise.all(group.map(async ({ image, root }) => readPictureBytes(pictureFile(root, image))));
-    const names = read.map((bytes) => `${pictureHash(bytes)}.safetensors`);
+    const names = read.map((bytes) => fileName(pictureHash(bytes)));
     group.forEach((picture, i) => files.set(pictureName(picture), join(folder, names[i]!)));
     const missing = group.flatMap((picture, i) =>
       known.has(names[i]!) ? [] : [{ picture, bytes: read[i]!, name: names[i]! }],
@@ -83,6 +87,7 @@ export async function cacheFeatures(options: FeatureOptions): Promise<FeatureSto
         assembly,
         names.map((name) => files.get(name)!),
       ),
+    loadByHash: (hash) => loadFeatures(assembly, [join(folder, fileName(hash))]),
     encoded,
   };
 }

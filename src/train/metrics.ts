@@ -1,4 +1,4 @@
-// metrics.jsonl: a line a step, appended; a resumed run first drops the lines behind its checkpoint.
+// metrics.jsonl: a line a step, and one for each evaluation; a resumed run first drops the lines behind its checkpoint.
 import { appendFile } from "node:fs/promises";
 import { readTextFile, writeFileAtomic } from "../formats/node.ts";
 
@@ -21,20 +21,74 @@ export interface StepMetrics {
   readonly seconds: number;
 }
 
-export async function appendMetrics(path: string, metrics: StepMetrics): Promise<void> {
+/** How many of a recipe's questions were answered rightly; a task's other figures stand beside. */
+export interface QuestionScore {
+  readonly task: string;
+  readonly n: number;
+  /** 0–1 */
+  readonly accuracy: number;
+  readonly [figure: string]: unknown;
+}
+
+/** What the model says about a held-out picture, and what the data says. */
+export interface SampleAnswer {
+  /** the picture's file */
+  readonly picture: string;
+  readonly question: string;
+  readonly answer: string;
+  readonly expected: string;
+}
+
+/** What an evaluation during training found, as the file holds it; a line has this form when it has no `loss`. */
+export interface EvaluationMetrics {
+  readonly stage: string;
+  /** the step whose update came just before */
+  readonly step: number;
+  readonly steps: number;
+  /** mean over the trained tokens of all held-out samples; absent when nothing is held out */
+  readonly held_out_loss?: number;
+  /** absent when the recipe names no questions */
+  readonly score?: QuestionScore;
+  readonly answers: readonly SampleAnswer[];
+  /** better than every earlier evaluation of its stage */
+  readonly best: boolean;
+  readonly seconds: number;
+}
+
+type MetricsLine = StepMetrics | EvaluationMetrics;
+
+export interface Metrics {
+  readonly steps: readonly StepMetrics[];
+  readonly evaluations: readonly EvaluationMetrics[];
+}
+
+export async function appendMetrics(path: string, metrics: MetricsLine): Promise<void> {
   await appendFile(path, `${JSON.stringify(metrics)}\n`);
 }
 
 /** All complete lines; a torn last line is left out. */
-export async function readMetrics(path: string): Promise<StepMetrics[]> {
+export async function readMetrics(path: string): Promise<Metrics> {
+  const lines = await readLines(path);
+  return { steps: lines.filter(isStep), evaluations: lines.filter(isEvaluation) };
+}
+
+/** Keeps the lines of the steps that a resumed run does not make again. */
+export async function rewindMetrics(path: string, keep: (line: MetricsLine) => boolean): Promise<void> {
+  const kept = (await readLines(path)).filter(keep);
+  await writeFileAtomic(path, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
+}
+
+async function readLines(path: string): Promise<MetricsLine[]> {
   const text = await readTextFile(path).catch(() => "");
   return text
     .split("\n")
-    .flatMap((line, i, lines) => (line === "" || i === lines.length - 1 ? [] : [JSON.parse(line) as StepMetrics]));
+    .flatMap((line, i, lines) => (line === "" || i === lines.length - 1 ? [] : [JSON.parse(line) as MetricsLine]));
 }
 
-/** Keeps the steps that a resumed run does not make again. */
-export async function rewindMetrics(path: string, keep: (metrics: StepMetrics) => boolean): Promise<void> {
-  const kept = (await readMetrics(path)).filter(keep);
-  await writeFileAtomic(path, kept.map((metrics) => `${JSON.stringify(metrics)}\n`).join(""));
+function isStep(line: MetricsLine): line is StepMetrics {
+  return "loss" in line;
+}
+
+function isEvaluation(line: MetricsLine): line is EvaluationMetrics {
+  return !isStep(line);
 }

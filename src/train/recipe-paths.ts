@@ -23,6 +23,13 @@ export async function checkRecipePaths(recipe: Recipe): Promise<void> {
       await mustBe("file", source.path, `stages.${stage.name}.data.${i}.path`, "samples");
       await mustBe("folder", source.images, `stages.${stage.name}.data.${i}.images`, "pictures");
     }
+    const { held_out: heldOut, questions } = stage.evaluate ?? {};
+    for (const [key, file] of Object.entries({ held_out: heldOut, questions })) {
+      if (file === undefined || typeof file === "number") continue;
+      const where = `stages.${stage.name}.evaluate.${key}`;
+      await mustBe("file", file.path, `${where}.path`, key === "questions" ? "questions" : "samples");
+      await mustBe("folder", file.images, `${where}.images`, "pictures");
+    }
   }
 }
 

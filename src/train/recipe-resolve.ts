@@ -1,6 +1,8 @@
 // Fills in what a recipe leaves open, and refuses what no single key can tell: two lengths, rates for frozen parts.
 import { dirname, join } from "node:path";
 import type { InputError } from "../errors.ts";
+import { resolveEvaluate } from "./recipe-evaluate.ts";
+import { given } from "./recipe-given.ts";
 import { recipeError, type RecipeSource } from "./recipe-issues.ts";
 import type { RecipeInput, StageInput } from "./recipe-schema.ts";
 import type { ContinuedModel, DataSource, NewModel, Part, Recipe, StageRecipe } from "./recipe.ts";
@@ -13,7 +15,10 @@ export function resolveRecipe(input: RecipeInput, source: RecipeSource): Recipe 
     model: resolveModel(input.model),
     stages: input.stages.map((stage, index) => {
       refuseContradictions(input.stages, index, source);
-      return resolveStage(stage, input, resolveRates(stage, index, source));
+      return {
+        ...resolveStage(stage, input, resolveRates(stage, index, source)),
+        ...given("evaluate", resolveEvaluate(stage, index, source)),
+      };
     }),
     output,
     seed: input.seed,
@@ -34,7 +39,7 @@ function resolveModel(model: RecipeInput["model"]): NewModel | ContinuedModel {
 }
 
 function resolveStage(stage: StageInput, recipe: RecipeInput, rates: StageRecipe["learning_rate"]): StageRecipe {
-  const { data, images, epochs, steps, template, limit, seed, ...settled } = stage;
+  const { data, images, epochs, steps, template, limit, evaluate: _, seed, ...settled } = stage;
   return {
     ...settled,
     data: resolveData(data, images),
@@ -81,9 +86,4 @@ function refuseContradictions(stages: readonly StageInput[], index: number, sour
   }
   const twin = stages.findIndex((other) => other.name === stage?.name);
   if (twin !== index) throw fail("name", "a name of its own for each stage", `${stage?.name} twice`);
-}
-
-/** `{ key: value }`, or nothing where the author gave none. */
-function given<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
-  return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]?: V });
 }

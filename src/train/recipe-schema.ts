@@ -63,6 +63,60 @@ const dataSource = z.strictObject({
   limit: count.optional().describe("Use only so many samples, chosen by the seed."),
 });
 
+const picturedFile = {
+  path: path.describe("The file."),
+  images: path.optional().describe("Folder of its pictures: default the stage's images, else the file's folder."),
+};
+
+const evaluate = z
+  .strictObject({
+    every: z
+      .int()
+      .min(0)
+      .default(200)
+      .describe("Steps between evaluations; one more at the stage's end. 0: only there."),
+    held_out: z
+      .union([
+        positive.refine((n) => n < 1 || Number.isInteger(n), "a whole number of pictures, or a share below 1"),
+        path,
+        z.strictObject(picturedFile),
+      ])
+      .optional()
+      .describe(
+        "Samples for the held-out loss: how many of the stage's pictures (or, below 1, which share of them) no stage trains on; or a file of samples.",
+      ),
+    questions: z
+      .union([
+        path,
+        z.strictObject({
+          ...picturedFile,
+          task: z.enum(["pope", "vqa"]).default("pope").describe("How they are read and scored, as in llava eval."),
+          limit: count.optional().describe("Ask only the first so many."),
+        }),
+      ])
+      .optional()
+      .describe("A file of questions that the model is asked and scored on, each time."),
+    answers: z
+      .int()
+      .min(0)
+      .optional()
+      .describe("How many held-out questions are answered each time, to look at: default 3 when samples are held out."),
+    best: z
+      .enum(["loss", "score"])
+      .optional()
+      .describe("What is compared: default loss when samples are held out, else score."),
+    stop_after: count
+      .optional()
+      .describe("Ends the stage after so many evaluations in a row that are no better than the best."),
+    keep: z
+      .enum(["last", "best"])
+      .optional()
+      .describe(
+        "Which weights the stage leaves: of its last step, or of its best evaluation. Default last; best with stop_after.",
+      ),
+  })
+  .describe("Looks at the model while it trains; the numbers of the training stay the same.");
+
 const rates = z.partialRecord(z.enum(partNames), positive);
 
 const stage = z.strictObject({
@@ -96,6 +150,7 @@ const stage = z.strictObject({
     .describe("Tokens per packed row: auto fits the data."),
   limit: count.optional().describe("Use only so many samples, chosen by the seed."),
   checkpoint_every: z.int().min(0).default(200).describe("Steps between checkpoints; 0: only at the stage's end."),
+  evaluate: evaluate.optional(),
   seed: z.int().min(0).optional().describe("Order of the samples: default the recipe's seed."),
 });
 

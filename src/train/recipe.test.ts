@@ -236,6 +236,30 @@ describe("a wrong recipe is refused", () => {
       /one for projector, which stays frozen \(r.yaml:14/,
     ],
     ["a part without a rate", change(", language: 2.0e-4", ""), "RECIPE_VALUE", /none for language \(r.yaml:14/],
+    [
+      "an evaluation of nothing",
+      change("steps: 100", "steps: 100\n    evaluate: { every: 10 }"),
+      "RECIPE_VALUE",
+      /held_out, questions, or both, got neither \(r.yaml:16 stages.instruct.evaluate/,
+    ],
+    [
+      "half a picture",
+      change("steps: 100", "steps: 100\n    evaluate: { held_out: 1.5 }"),
+      "RECIPE_VALUE",
+      /a whole number of pictures, or a share below 1, got 1.5 \(r.yaml:16 stages.instruct.evaluate.held_out/,
+    ],
+    [
+      "a score without questions",
+      change("steps: 100", "steps: 100\n    evaluate: { held_out: 5, best: score }"),
+      "RECIPE_VALUE",
+      /questions, to have a score to compare, got none \(r.yaml:16 stages.instruct.evaluate.best/,
+    ],
+    [
+      "a mistyped patience",
+      change("steps: 100", "steps: 100\n    evaluate: { held_out: 5, stop_afer: 3 }"),
+      "RECIPE_UNKNOWN_KEY",
+      /got "stop_afer" \(r.yaml:16 .*did you mean "stop_after"/,
+    ],
     ["an infinite rate", change("1.0e-3", ".inf"), "RECIPE_VALUE", /r.yaml:14/],
     ["two stages of one name", change("name: instruct", "name: align"), "RECIPE_VALUE", /align twice \(r.yaml:9/],
     [
@@ -274,6 +298,29 @@ describe("a wrong recipe is refused", () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe("a stage's evaluation", () => {
+  const evaluated = (evaluate: string) => read(text, [`stages.instruct.evaluate=${evaluate}`]).stages[1]!.evaluate;
+  const file = { path: "q/pope.jsonl", images: "photos" };
+
+  it.each([
+    ["{ held_out: 0.1 }", { every: 200, held_out: 0.1, answers: 3, best: "loss", keep: "last" }],
+    [
+      "{ questions: q/pope.jsonl }",
+      { every: 200, questions: { ...file, task: "pope" }, answers: 0, best: "score", keep: "last" },
+    ],
+    [
+      "{ every: 5, held_out: q/pope.jsonl, questions: { path: q/v.json, images: i, task: vqa, limit: 9 }, answers: 1, stop_after: 2 }",
+      {
+        ...{ every: 5, held_out: file, questions: { path: "q/v.json", images: "i", task: "vqa", limit: 9 } },
+        ...{ answers: 1, best: "loss", stop_after: 2, keep: "best" },
+      },
+    ],
+  ])("has every default filled in: %s", (written, expected) => {
+    expect(evaluated(written)).toEqual(expected);
+    expect(evaluated(JSON.stringify(expected))).toEqual(expected);
   });
 });
 

@@ -14,6 +14,35 @@ export interface DataSource {
   readonly limit?: number;
 }
 
+/** A file of samples, or of a task's questions, with the folder of its pictures. */
+export interface PicturedFile {
+  readonly path: string;
+  readonly images: string;
+}
+
+export interface QuestionsRecipe extends PicturedFile {
+  readonly task: "pope" | "vqa";
+  /** ask the first so many only */
+  readonly limit?: number;
+}
+
+/** How a stage is evaluated while it trains, fully resolved: on held-out samples, on questions, or on both. */
+export interface EvaluateRecipe {
+  /** steps between evaluations; 0: only at the stage's end, where it is always evaluated */
+  readonly every: number;
+  /** a number of the stage's pictures, a share of them (below 1), or samples of their own */
+  readonly held_out?: number | PicturedFile;
+  readonly questions?: QuestionsRecipe;
+  /** how many questions of held-out samples are answered each time, to be looked at */
+  readonly answers: number;
+  /** what makes an evaluation better than another: a lower held-out loss or a higher score */
+  readonly best: "loss" | "score";
+  /** the stage ends after so many evaluations in a row that are no better than the best */
+  readonly stop_after?: number;
+  /** which weights the stage leaves: those of its last step or of its best evaluation */
+  readonly keep: "last" | "best";
+}
+
 /** One training phase, fully resolved. Exactly one of `epochs` and `steps` is set. */
 export interface StageRecipe {
   readonly name: string;
@@ -39,6 +68,7 @@ export interface StageRecipe {
   readonly limit?: number;
   /** 0: only at the stage's end */
   readonly checkpoint_every: number;
+  readonly evaluate?: EvaluateRecipe;
   readonly seed: number;
 }
 

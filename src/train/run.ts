@@ -2,18 +2,20 @@
 import { createHash } from "node:crypto";
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { InputError } from "../errors.ts";
+import { BugError, InputError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/node.ts";
 import { saveModel } from "../models/save-node.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { type Assembly, assemble } from "./assemble.ts";
+import { findBest } from "./best.ts";
 import { checkFingerprint, finishedWeights, isIntact, listCheckpoints, type StoredCheckpoint } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
 import { cacheFeatures, type FeatureStore, pictureName } from "./features.ts";
-import { rewindMetrics, type StepMetrics } from "./metrics.ts";
+import { rewindMetrics } from "./metrics.ts";
+import type { OpenQuestions, Questions } from "./questions.ts";
 import { formatRecipe, type Recipe } from "./recipe.ts";
 import { trainStage } from "./stage.ts";
-import { loadStageData, type StageData } from "./stage-data.ts";
+import { loadStages, type StageData } from "./stage-data.ts";
 
 export interface TrainOptions {
   readonly engine: Engine;
@@ -21,6 +23,8 @@ export interface TrainOptions {
   /** asks for a checkpoint and an end */
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: TrainEvent) => void;
+  /** needed by recipes whose stages are evaluated on questions */
+  readonly openQuestions?: OpenQuestions;
 }
 
 /** What a finished run can be reported with. */
@@ -36,58 +40,67 @@ export async function train(recipe: Recipe, options: TrainOptions): Promise<Trai
   const checkpoints = await existingCheckpoints(recipe, options.resume ?? false);
   const assembly = await assemble(recipe);
   try {
-    const stages: StageData[] = [];
-    for (const stage of recipe.stages) {
-      const data = await loadStageData({
-        assembly,
-        stage,
-        onProgress: (progress) => emit({ type: "checking", stage: stage.name, progress }),
-      });
-      emit({ type: "checked", stage: stage.name, sums: data.sums });
-      stages.push(data);
-    }
-    const fingerprint = fingerprintOf(recipe, assembly, stages);
+    const stages = await loadStages({
+      assembly,
+      stages: recipe.stages,
+      onProgress: ({ name }, progress) => emit({ type: "checking", stage: name, progress }),
+    });
+    const questions = await openAllQuestions(recipe, options);
+    for (const { stage, sums } of stages) emit({ type: "checked", stage: stage.name, sums });
+    const fingerprint = fingerprintOf(recipe, assembly, stages, questions);
     checkpoints.forEach((checkpoint) => checkFingerprint(checkpoint, fingerprint));
     await mkdir(join(recipe.output, "checkpoints"), { recursive: true });
     await writeFileAtomic(join(recipe.output, "recipe.yaml"), formatRecipe(recipe));
-    const features = await allFeatures(recipe, assembly, stages, options, emit);
-    const finished = await runStages({ recipe, options, emit, assembly, stages, features, fingerprint, checkpoints });
+    const prepared = { recipe, options, emit, assembly, stages, questions, fingerprint, checkpoints };
+    const finished = await runStages({ ...prepared, features: await allFeatures(prepared) });
     return { finished, assembly, stages };
   } finally {
     await assembly.close();
   }
 }
 
-/** Pictures of all stages, each once. */
-function allFeatures(
-  recipe: Recipe,
-  assembly: Assembly,
-  stages: readonly StageData[],
-  { engine, signal }: TrainOptions,
-  emit: (event: TrainEvent) => void,
-): Promise<FeatureStore> {
-  const pictures = new Map(
-    stages.flatMap((data) => data.pictures.map((picture) => [pictureName(picture), picture] as const)),
-  );
+/** The questions of the stages that have some, by the stages' names. */
+async function openAllQuestions(
+  { stages }: Recipe,
+  { openQuestions }: TrainOptions,
+): Promise<ReadonlyMap<string, Questions>> {
+  const opened = new Map<string, Questions>();
+  for (const { name, evaluate } of stages) {
+    if (evaluate?.questions === undefined) continue;
+    if (openQuestions === undefined)
+      throw new BugError("TRAIN_QUESTIONS", { expected: "a caller that opens questions", got: "none", where: name });
+    opened.set(name, await openQuestions(evaluate.questions));
+  }
+  return opened;
+}
+
+/** Pictures of all stages and their questions, each once. */
+function allFeatures({ recipe, assembly, stages, questions, options, emit }: Prepared): Promise<FeatureStore> {
+  const { engine, signal } = options;
+  const all = [...stages, ...questions.values()].flatMap(({ pictures }) => pictures);
   return cacheFeatures({
     engine,
     assembly,
-    pictures: [...pictures.values()],
+    pictures: [...new Map(all.map((picture) => [pictureName(picture), picture])).values()],
     cache: recipe.cache,
     onProgress: (progress) => emit({ type: "features", progress }),
     ...(signal === undefined ? {} : { signal }),
   });
 }
 
-interface Run {
+interface Prepared {
   readonly recipe: Recipe;
   readonly options: TrainOptions;
   readonly emit: (event: TrainEvent) => void;
   readonly assembly: Assembly;
   readonly stages: readonly StageData[];
-  readonly features: FeatureStore;
+  readonly questions: ReadonlyMap<string, Questions>;
   readonly fingerprint: string;
   readonly checkpoints: readonly StoredCheckpoint[];
+}
+
+interface Run extends Prepared {
+  readonly features: FeatureStore;
 }
 
 /** Returns whether all stages are done; false when it was interrupted. */
@@ -97,16 +110,17 @@ async function runStages(run: Run): Promise<boolean> {
   const metrics = join(recipe.output, "metrics.jsonl");
   const resumeAt = await newestIntact(checkpoints, recipe, emit);
   await rewindMetrics(metrics, (line) => isBefore(recipe, line, resumeAt));
-  let current: Pick<Assembly, "projector" | "language"> = run.assembly;
+  let current: Weights = run.assembly;
   for (const data of stages) {
     const done = await finishedCheckpoint(folder, data.stage.name);
     if (done) emit({ type: "skipped", stage: data.stage.name });
     else {
       const outcome = await trainStage({
         engine: options.engine,
-        config: run.assembly.config,
+        assembly: run.assembly,
         weights: current,
         data,
+        questions: run.questions.get(data.stage.name),
         features: run.features,
         fingerprint: run.fingerprint,
         folder,
@@ -117,12 +131,27 @@ async function runStages(run: Run): Promise<boolean> {
       });
       if (outcome === "interrupted") return false;
     }
-    current = await overlay(current, (await finishedCheckpoint(folder, data.stage.name))!);
+    const finished = (await finishedCheckpoint(folder, data.stage.name))!;
+    if (data === stages.at(-1)) await saveBest(run, current, finished, folder);
+    current = await overlay(current, finished);
   }
-  const path = join(recipe.output, "model");
-  await saveModel(path, { ...run.assembly, ...current, config: savedConfig(run) });
-  emit({ type: "saved", path });
+  await save(run, current, "model");
   return true;
+}
+
+type Weights = Pick<Assembly, "projector" | "language">;
+
+async function save(run: Run, weights: Weights, name: string): Promise<void> {
+  const path = join(run.recipe.output, name);
+  await saveModel(path, { ...run.assembly, ...weights, config: savedConfig(run) });
+  run.emit({ type: "saved", path });
+}
+
+/** `model-best` beside `model`: the weights of the last stage's best evaluation, where `model` has those of its last step. */
+async function saveBest(run: Run, before: Weights, { stage, watch }: StoredCheckpoint, folder: string): Promise<void> {
+  const { evaluate } = run.recipe.stages.at(-1)!;
+  if (evaluate?.keep !== "last" || watch?.best === undefined) return;
+  await save(run, await overlay(before, await findBest(folder, stage, watch.best.step)), "model-best");
 }
 
 /** The model remembers the template of its last stage, so that it is asked the way it was trained. */
@@ -131,10 +160,7 @@ function savedConfig({ assembly, recipe }: Run): Assembly["config"] {
   return template === undefined ? assembly.config : { ...assembly.config, template };
 }
 
-async function overlay<W extends Pick<Assembly, "projector" | "language">>(
-  weights: W,
-  finished: StoredCheckpoint,
-): Promise<Pick<Assembly, "projector" | "language">> {
+async function overlay(weights: Weights, finished: StoredCheckpoint): Promise<Weights> {
   return {
     projector: (await finishedWeights(finished, "projector", weights.projector.shapes)) ?? weights.projector,
     language: (await finishedWeights(finished, "language", weights.language.shapes)) ?? weights.language,
@@ -159,7 +185,11 @@ async function newestIntact(
   return undefined;
 }
 
-function isBefore(recipe: Recipe, { stage, step }: StepMetrics, at: StoredCheckpoint | undefined): boolean {
+function isBefore(
+  recipe: Recipe,
+  { stage, step }: { readonly stage: string; readonly step: number },
+  at: StoredCheckpoint | undefined,
+): boolean {
   if (at === undefined) return false;
   const index = (name: string): number => recipe.stages.findIndex((one) => one.name === name);
   return index(stage) < index(at.stage) || (stage === at.stage && step <= at.step);
@@ -180,9 +210,15 @@ async function existingCheckpoints({ output }: Recipe, resume: boolean): Promise
 }
 
 /** Everything that decides the numbers, which is all but where they are written: a resumed run must have the same. */
-function fingerprintOf(recipe: Recipe, { config }: Assembly, stages: readonly StageData[]): string {
+function fingerprintOf(
+  recipe: Recipe,
+  { config }: Assembly,
+  stages: readonly StageData[],
+  questions: ReadonlyMap<string, Questions>,
+): string {
   const decisive = { ...recipe, output: undefined, cache: undefined };
+  const data = [...stages, ...questions.values()].map(({ hash }) => hash);
   return createHash("sha256")
-    .update(JSON.stringify([decisive, config, stages.map(({ hash }) => hash)]))
+    .update(JSON.stringify([decisive, config, data]))
     .digest("hex");
 }

@@ -1,15 +1,14 @@
 // A stage's samples, checked and tokenised before step 0, with the sums that are shown.
 import { createHash, type Hash } from "node:crypto";
-import { checkSamples, type CheckProgress } from "../data/check.ts";
+import type { CheckProgress } from "../data/check.ts";
 import type { EncodedSample } from "../data/encode.ts";
 import { epochOrder } from "../data/order.ts";
 import { InputError } from "../errors.ts";
-import { tokensPerPicture } from "../models/config.ts";
-import { templateFor } from "../models/template.ts";
-import type { Assembly } from "./assemble.ts";
 import { packStep, planSteps, rowLayout, type RowLayout, type StepPlan } from "./batches.ts";
-import { pictureName, type PictureSource } from "./features.ts";
+import type { PictureSource } from "./features.ts";
+import { type DividedStage, type HeldOut, holdOut } from "./held-out.ts";
 import type { DataSource, StageRecipe } from "./recipe.ts";
+import { type ReadStage, readStage, type TextParts } from "./stage-samples.ts";
 
 export interface StageSums {
   readonly pictures: number;
@@ -21,70 +20,61 @@ export interface StageSums {
   readonly rows: number;
   readonly steps: number;
   readonly row_length: number;
+  /** samples that the stage is evaluated on and not trained on */
+  readonly held_out: number;
 }
 
 export interface StageData {
   readonly stage: StageRecipe;
   /** pictures by their full names (features.ts) */
   readonly samples: readonly EncodedSample[];
+  /** of all samples, held-out ones too */
   readonly pictures: readonly PictureSource[];
   readonly layout: RowLayout;
   readonly plan: StepPlan;
+  readonly heldOut?: HeldOut;
   readonly sums: StageSums;
-  /** changes with anything that is trained on */
+  /** changes with anything that is trained or evaluated on */
   readonly hash: string;
 }
 
-export interface StageDataOptions {
-  readonly assembly: Pick<Assembly, "config" | "tokenizer" | "tokenizerFiles">;
-  readonly stage: StageRecipe;
-  readonly onProgress?: (progress: CheckProgress) => void;
+export interface StagesOptions {
+  readonly assembly: TextParts;
+  readonly stages: readonly StageRecipe[];
+  readonly onProgress?: (stage: StageRecipe, progress: CheckProgress) => void;
 }
 
-/** Reads, checks and tokenises; throws what is wrong with the data before anything is computed. */
-export async function loadStageData({ assembly, stage, onProgress }: StageDataOptions): Promise<StageData> {
-  const { config, tokenizer, tokenizerFiles } = assembly;
-  const template = templateFor(tokenizer, {
-    name: stage.template ?? config.template,
-    chatTemplate: tokenizerFiles.chatTemplate,
-    where: tokenizerFiles.where,
-  });
-  const encoding = { tokenizer, template, tokensPerImage: tokensPerPicture(config), imageTokenId: config.imageTokenId };
-  const longestRow = stage.row_length === "auto" ? config.language.maxPositions : stage.row_length;
-  const pictures = new Map<string, PictureSource>();
-  const samples: EncodedSample[] = [];
-  for (const source of stage.data) {
-    const checked = await checkSamples(source.path, {
-      imagesRoot: source.images,
-      encoding,
-      maxTokens: longestRow,
-      ...(onProgress === undefined ? {} : { onProgress }),
-    });
-    checked.problems.refuse(source.path);
-    for (const sample of chosen(checked.encoded, source, stage.seed)) {
-      const places = sample.images.map((image) => ({ image, root: source.images }));
-      for (const place of places) pictures.set(pictureName(place), place);
-      samples.push({ ...sample, images: places.map(pictureName) });
-    }
-  }
+/** Reads, checks and tokenises all stages; throws what is wrong with the data before anything is computed. */
+export async function loadStages({ assembly, stages, onProgress }: StagesOptions): Promise<StageData[]> {
+  const read: ReadStage[] = [];
+  for (const stage of stages) read.push(await readStage(assembly, stage, (progress) => onProgress?.(stage, progress)));
+  return holdOut(read).map((divided, i) => chooseSamples(read[i]!, divided));
+}
+
+/** The samples of an epoch, as weights and limits say. */
+function chooseSamples(read: ReadStage, { training, heldOut }: DividedStage): StageData {
+  const { stage } = read;
+  const samples = training.flatMap((each, i) => chosen(each, stage.data[i]!, stage.seed));
   const used = stage.limit === undefined ? samples : pick(samples, stage.limit, stage.seed);
   if (used.length === 0)
     throw new InputError("DATA_EMPTY", { expected: "at least one sample", got: "none", where: `stage ${stage.name}` });
-  return describe(stage, used, pictures);
+  return describe(read, used, heldOut);
 }
 
 function describe(
-  stage: StageRecipe,
+  { stage, pictures }: ReadStage,
   samples: readonly EncodedSample[],
-  pictures: ReadonlyMap<string, PictureSource>,
+  heldOut: HeldOut | undefined,
 ): StageData {
+  const evaluated = heldOut?.samples ?? [];
   const lengths = samples.map(({ ids }) => ids.length);
   const layout = rowLayout(
     lengths.reduce((most, n) => Math.max(most, n), 0),
     stage.row_length,
   );
   const plan = planSteps(samples.length, stage.batch_size, stage, stage.seed);
-  const needed = new Set(samples.flatMap(({ images }) => images));
+  const shown = new Set(samples.flatMap(({ images }) => images));
+  const needed = new Set([...shown, ...evaluated.flatMap(({ images }) => images)]);
   const used = [...pictures].filter(([name]) => needed.has(name)).map(([, picture]) => picture);
   return {
     stage,
@@ -92,8 +82,9 @@ function describe(
     pictures: used,
     layout,
     plan,
+    ...(heldOut && { heldOut }),
     sums: {
-      pictures: used.length,
+      pictures: shown.size,
       samples: samples.length,
       tokens: lengths.reduce((sum, n) => sum + n, 0),
       supervised_tokens: samples.reduce(
@@ -103,8 +94,9 @@ function describe(
       rows: epochRows(plan, lengths, layout),
       steps: plan.steps,
       row_length: layout.length,
+      held_out: evaluated.length,
     },
-    hash: hashOf(samples),
+    hash: hashOf([...samples, ...evaluated]),
   };
 }
 

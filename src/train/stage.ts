@@ -1,26 +1,31 @@
 // One stage: load its weights, make its steps, write its checkpoints.
-import type { LlavaConfig } from "../models/config.ts";
 import { join } from "node:path";
 import type { Engine } from "../runtime/engine.ts";
 import type { Assembly } from "./assemble.ts";
-import { microBatches } from "./batches.ts";
+import { microBatches, type RowLayout } from "./batches.ts";
+import { dropOldBest } from "./best.ts";
 import { checkpointName, restoreCheckpoint, type StoredCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import type { EvaluationOptions } from "./evaluation.ts";
 import type { TrainEvent } from "./events.ts";
 import type { FeatureStore } from "./features.ts";
 import { appendMetrics, type StepMetrics } from "./metrics.ts";
 import { loadPart } from "./parameters.ts";
+import type { Questions } from "./questions.ts";
 import type { Part } from "./recipe.ts";
 import { learningRateFactor } from "./schedule.ts";
 import type { StageData } from "./stage-data.ts";
+import { settleStage, watchStage } from "./stage-watch.ts";
 import { createStepper, type Stepper } from "./step.ts";
 import type { Parts } from "./step-context.ts";
 import type { AdamW } from "./update.ts";
+import { isDue, isStale, type WatchState } from "./watch.ts";
 
 export interface StageOptions {
   readonly engine: Engine;
-  readonly config: LlavaConfig;
+  readonly assembly: EvaluationOptions["assembly"];
   readonly weights: Pick<Assembly, "projector" | "language">;
   readonly data: StageData;
+  readonly questions: Questions | undefined;
   readonly features: FeatureStore;
   readonly fingerprint: string;
   /** of checkpoints */
@@ -34,16 +39,17 @@ export interface StageOptions {
 
 /** Trains to the stage's end, or to the interruption; either leaves a checkpoint. */
 export async function trainStage(options: StageOptions): Promise<"finished" | "interrupted"> {
-  const { engine, config, weights, data, features } = options;
+  const { engine, assembly, weights, data, features } = options;
   const trains = (part: Part): boolean => data.stage.train.includes(part);
   const parts: Parts = {
     projector: await loadPart(engine, "projector", weights.projector, trains("projector")),
     language: await loadPart(engine, "language", weights.language, trains("language")),
   };
   if (options.resumeFrom) await restoreCheckpoint(engine, parts, options.resumeFrom);
-  const stepper = createStepper({ engine, config, parts, ...data.layout, features: features.load });
+  const room = roomFor([data.layout, ...(data.heldOut ? [data.heldOut.layout] : [])]);
+  const stepper = createStepper({ engine, config: assembly.config, parts, ...room, features: features.load });
   try {
-    return await makeSteps(options, parts, stepper);
+    return await makeSteps({ ...options, parts, stepper });
   } finally {
     await stepper.release();
     parts.projector.release();
@@ -51,40 +57,62 @@ export async function trainStage(options: StageOptions): Promise<"finished" | "i
   }
 }
 
-async function makeSteps(options: StageOptions, parts: Parts, stepper: Stepper): Promise<"finished" | "interrupted"> {
-  const { data, emit, signal } = options;
+/** Buffers that hold the largest micro-batch of any layout. */
+function roomFor(layouts: readonly RowLayout[]): Pick<RowLayout, "length" | "tokens"> {
+  const most = (of: (layout: RowLayout) => number): number => layouts.reduce((n, layout) => Math.max(n, of(layout)), 0);
+  return { length: most(({ length }) => length), tokens: most(({ tokens }) => tokens) };
+}
+
+interface RunningStage extends StageOptions {
+  readonly parts: Parts;
+  readonly stepper: Stepper;
+}
+
+async function makeSteps(running: RunningStage): Promise<"finished" | "interrupted"> {
+  const { data, emit, signal, resumeFrom } = running;
   const { stage, plan } = data;
-  const first = (options.resumeFrom?.step ?? 0) + 1;
-  emit({ type: "stage", stage: stage.name, from: first, steps: plan.steps });
-  for (let step = first; step <= plan.steps; step++) {
+  const start = resumeFrom?.step ?? 0;
+  let watch = resumeFrom?.watch;
+  let step = start;
+  emit({ type: "stage", stage: stage.name, from: start + 1, steps: plan.steps });
+  for (; ; step++) {
+    if (step > start) await makeStep(running, step);
+    watch = await watchStage(running, step, watch);
+    if (isOver(data, step, watch)) break;
     if (signal?.aborted === true) {
-      const path = await save(options, parts, step - 1, false);
-      emit({ type: "interrupted", path });
+      emit({ type: "interrupted", path: await save(running, { step, watch, finished: false }) });
       return "interrupted";
     }
-    const metrics = await makeStep(options, stepper, step);
-    await appendMetrics(options.metrics, metrics);
-    emit({ type: "step", metrics });
-    if (stage.checkpoint_every > 0 && step % stage.checkpoint_every === 0 && step < plan.steps) {
-      emit({ type: "checkpoint", path: await save(options, parts, step, false) });
+    if (stage.checkpoint_every > 0 && step > start && step % stage.checkpoint_every === 0) {
+      emit({ type: "checkpoint", path: await save(running, { step, watch, finished: false }) });
     }
   }
-  emit({ type: "checkpoint", path: await save(options, parts, plan.steps, true) });
+  const best = watch?.best?.step;
+  if (step < plan.steps && best !== undefined) emit({ type: "stopped", stage: stage.name, step, best });
+  await settleStage(running, watch);
+  emit({ type: "checkpoint", path: await save(running, { step, watch, finished: true }) });
   return "finished";
 }
 
-async function makeStep({ config, data }: StageOptions, stepper: Stepper, step: number): Promise<StepMetrics> {
+/** After its last step, or when its evaluations say so; not while an evaluation is owed. */
+function isOver({ stage, plan }: StageData, step: number, watch: WatchState | undefined): boolean {
+  if (stage.evaluate !== undefined && isDue(stage.evaluate, watch, step, plan.steps)) return false;
+  return step >= plan.steps || (stage.evaluate !== undefined && isStale(stage.evaluate, watch));
+}
+
+/** Learns from one step's samples, and notes its figures. */
+async function makeStep({ assembly, data, stepper, metrics: file, emit }: RunningStage, step: number): Promise<void> {
   const started = performance.now();
   const { stage, plan, samples, layout } = data;
   const batches = microBatches(
     [...plan.samplesOf(step)].map((i) => samples[i]!),
     layout,
-    config.language,
+    assembly.config.language,
   );
   const adamw = adamwAt(data, step);
   const { loss, gradNorm } = await stepper.accumulate(batches);
   await stepper.update(step, gradNorm, adamw);
-  return {
+  const metrics: StepMetrics = {
     stage: stage.name,
     step,
     steps: plan.steps,
@@ -96,6 +124,8 @@ async function makeStep({ config, data }: StageOptions, stepper: Stepper, step: 
     supervised_tokens: batches.reduce((sum, batch) => sum + batch.targetIds.length, 0),
     seconds: (performance.now() - started) / 1000,
   };
+  await appendMetrics(file, metrics);
+  emit({ type: "step", metrics });
 }
 
 function adamwAt({ stage, plan }: StageData, step: number): AdamW {
@@ -111,12 +141,12 @@ function adamwAt({ stage, plan }: StageData, step: number): AdamW {
 }
 
 async function save(
-  { engine, data, fingerprint, folder }: StageOptions,
-  parts: Parts,
-  step: number,
-  finished: boolean,
+  { engine, parts, data, fingerprint, folder }: RunningStage,
+  { step, watch, finished }: { step: number; watch: WatchState | undefined; finished: boolean },
 ): Promise<string> {
-  const state = { stage: data.stage.name, step, finished, fingerprint };
+  const stage = data.stage.name;
+  const state = { stage, step, finished, fingerprint, ...(watch && { watch }) };
   await writeCheckpoint(engine, parts, state, folder);
+  await dropOldBest(folder, stage);
   return join(folder, checkpointName(state));
 }

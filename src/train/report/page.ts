@@ -67,6 +67,7 @@ const sumLabels: Readonly<Record<keyof StageSums, string>> = {
   rows: "rows",
   steps: "steps",
   row_length: "longest row",
+  held_out: "held-out samples",
 };
 
 function sums(stages: readonly StageReport[]): Html {

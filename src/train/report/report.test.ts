@@ -15,7 +15,16 @@ const report = (text: string): ReportData => ({
     {
       name: text,
       train: [text],
-      sums: { pictures: 1, samples: 20, tokens: 3000, supervised_tokens: 400, rows: 5, steps: 6, row_length: 256 },
+      sums: {
+        pictures: 1,
+        samples: 20,
+        tokens: 3000,
+        supervised_tokens: 400,
+        rows: 5,
+        steps: 6,
+        row_length: 256,
+        held_out: 0,
+      },
       seconds: 90,
       points: [
         { step: 1, loss: 3.25, learning_rate: 1 },

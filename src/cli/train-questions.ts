@@ -1,0 +1,28 @@
+// Scores a recipe's questions while it trains, as `llava eval` does.
+import { createHash } from "node:crypto";
+import { tasks } from "../evaluate/registry.ts";
+import { openTask, type TaskSource } from "../evaluate/run.ts";
+import type { Score } from "../evaluate/task.ts";
+import type { Questions } from "../train/questions.ts";
+import type { QuestionsRecipe } from "../train/recipe.ts";
+
+/** Reads and checks the questions. Throws as `openTask`. */
+export async function openQuestions({ task: name, path, images, limit }: QuestionsRecipe): Promise<Questions> {
+  const task: TaskSource<Score>["task"] = tasks[name];
+  const opened = await openTask({ task, questionsPath: path, imagesDir: images, ...(limit && { limit }) });
+  const pictures = new Set(opened.questions.flatMap((question) => question.images));
+  return {
+    pictures: [...pictures].map((image) => ({ image, root: images })),
+    hash: createHash("sha256")
+      .update(JSON.stringify([name, opened.questions]))
+      .digest("hex"),
+    ask: async ({ assistant, onProgress, signal }) => {
+      const { score } = await opened.run({
+        assistant,
+        onProgress: ({ done, total }) => onProgress(done, total),
+        ...(signal && { signal }),
+      });
+      return { task: name, ...score };
+    },
+  };
+}

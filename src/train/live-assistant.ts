@@ -1,0 +1,56 @@
+// The model in training as one that answers: the engine's weights as they are, nothing written or loaded.
+import type { Assistant } from "../generate/assistant.ts";
+import { createGenerator } from "../generate/generator.ts";
+import { createPictureProjector, type PictureProjector, type PictureReader } from "../generate/pictures.ts";
+import { tokensPerPicture } from "../models/config.ts";
+import type { Engine } from "../runtime/engine.ts";
+import type { Assembly } from "./assemble.ts";
+import type { FeatureStore } from "./features.ts";
+import type { StageRecipe } from "./recipe.ts";
+import { stageTemplate } from "./stage-samples.ts";
+import type { Parts } from "./step-context.ts";
+
+export interface LiveModel {
+  readonly engine: Engine;
+  readonly assembly: Pick<Assembly, "config" | "tokenizer" | "tokenizerFiles" | "preprocessor" | "endIds">;
+  readonly stage: StageRecipe;
+  readonly parts: Parts;
+  readonly features: FeatureStore;
+}
+
+/** Answers as the stage writes conversations, until the next step changes the weights: then it must be released. */
+export async function openLiveAssistant({ engine, assembly, stage, parts, features }: LiveModel): Promise<Assistant> {
+  const { config, tokenizer, preprocessor, endIds } = assembly;
+  const projector = await createPictureProjector(engine, config, parts.projector.parameter);
+  const generator = createGenerator({ engine, config: config.language, parameter: parts.language.parameter });
+  const reader = featureReader(tokensPerPicture(config), features, projector);
+  return {
+    generator,
+    tokenizer,
+    template: stageTemplate(assembly, stage),
+    endIds,
+    sight: { reader, preprocessor, imageTokenId: config.imageTokenId },
+    where: `stage ${stage.name}`,
+    release: async () => {
+      await generator.release();
+      await reader.release();
+    },
+  };
+}
+
+/** Pictures whose features are cached; the projector has one set of buffers, so one picture at a time. */
+function featureReader(tokens: number, features: FeatureStore, projector: PictureProjector): PictureReader {
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    tokens,
+    read: (key) => {
+      const picture = last.then(async () => ({ key, rows: await projector.project(await features.loadByHash(key)) }));
+      last = picture.catch(() => undefined);
+      return picture;
+    },
+    release: async () => {
+      await last;
+      await projector.release();
+    },
+  };
+}

@@ -1,0 +1,71 @@
+// Reads a stage's files: every sample checked and tokenised, pictures by their full names.
+import { checkSamples, type CheckProgress } from "../data/check.ts";
+import type { EncodedSample, Encoding } from "../data/encode.ts";
+import type { Sample } from "../data/sample.ts";
+import { tokensPerPicture } from "../models/config.ts";
+import { templateFor } from "../models/template.ts";
+import type { Template } from "../text/segments.ts";
+import type { Assembly } from "./assemble.ts";
+import { pictureName, type PictureSource } from "./features.ts";
+import type { PicturedFile, StageRecipe } from "./recipe.ts";
+
+/** One file's samples, as read and as tokens, in the file's order. */
+export interface ReadFile {
+  readonly samples: readonly Sample[];
+  /** pictures by their full names (features.ts) */
+  readonly encoded: readonly EncodedSample[];
+}
+
+export interface ReadStage {
+  readonly stage: StageRecipe;
+  /** one for each of the stage's data files */
+  readonly files: readonly ReadFile[];
+  /** the file that its evaluations take samples from */
+  readonly heldOutFile?: ReadFile;
+  /** of all files, by their full names */
+  readonly pictures: ReadonlyMap<string, PictureSource>;
+}
+
+export type TextParts = Pick<Assembly, "config" | "tokenizer" | "tokenizerFiles">;
+
+/** How a stage writes conversations: its own template, else the model's. */
+export function stageTemplate({ config, tokenizer, tokenizerFiles }: TextParts, stage: StageRecipe): Template {
+  return templateFor(tokenizer, {
+    name: stage.template ?? config.template,
+    chatTemplate: tokenizerFiles.chatTemplate,
+    where: tokenizerFiles.where,
+  });
+}
+
+/** Reads all files of a stage; throws what is wrong with them. */
+export async function readStage(
+  parts: TextParts,
+  stage: StageRecipe,
+  onProgress?: (progress: CheckProgress) => void,
+): Promise<ReadStage> {
+  const { config, tokenizer } = parts;
+  const encoding: Encoding = {
+    tokenizer,
+    template: stageTemplate(parts, stage),
+    tokensPerImage: tokensPerPicture(config),
+    imageTokenId: config.imageTokenId,
+  };
+  const maxTokens = stage.row_length === "auto" ? config.language.maxPositions : stage.row_length;
+  const pictures = new Map<string, PictureSource>();
+  const read = async ({ path, images: root }: PicturedFile): Promise<ReadFile> => {
+    const options = { imagesRoot: root, encoding, maxTokens, ...(onProgress === undefined ? {} : { onProgress }) };
+    const { samples, encoded, problems } = await checkSamples(path, options);
+    problems.refuse(path);
+    const named = encoded.map((sample) => {
+      const places = sample.images.map((image) => ({ image, root }));
+      for (const place of places) pictures.set(pictureName(place), place);
+      return { ...sample, images: places.map(pictureName) };
+    });
+    return { samples, encoded: named };
+  };
+  const files: ReadFile[] = [];
+  for (const source of stage.data) files.push(await read(source));
+  const heldOut = stage.evaluate?.held_out;
+  const heldOutFile = typeof heldOut === "object" ? await read(heldOut) : undefined;
+  return { stage, files, pictures, ...(heldOutFile && { heldOutFile }) };
+}

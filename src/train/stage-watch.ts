@@ -1,0 +1,54 @@
+// Evaluates a stage where it is due, notes what was found, and keeps the weights of the best evaluation.
+import { findBest, restoreBest, writeBest } from "./best.ts";
+import { type EvaluationOptions, evaluateStage } from "./evaluation.ts";
+import { appendMetrics, type EvaluationMetrics } from "./metrics.ts";
+import { isDue, judge, type WatchState } from "./watch.ts";
+
+export interface StageWatch extends EvaluationOptions {
+  readonly fingerprint: string;
+  /** of checkpoints */
+  readonly folder: string;
+  /** metrics.jsonl */
+  readonly metrics: string;
+}
+
+/** Evaluates after `step` if it is time to. An evaluation that was interrupted counts as not begun: it is due again. */
+export async function watchStage(
+  watch: StageWatch,
+  step: number,
+  state: WatchState | undefined,
+): Promise<WatchState | undefined> {
+  const { data, emit, engine, parts, fingerprint, folder, signal } = watch;
+  const { stage, plan } = data;
+  if (stage.evaluate === undefined || !isDue(stage.evaluate, state, step, plan.steps)) return state;
+  const started = performance.now();
+  try {
+    const found = await evaluateStage(watch, step);
+    const verdict = judge(stage.evaluate, state, step, found);
+    if (verdict.better) await writeBest(engine, parts, { stage: stage.name, step, fingerprint }, folder);
+    const seconds = (performance.now() - started) / 1000;
+    const { name } = stage;
+    const metrics: EvaluationMetrics = {
+      stage: name,
+      step,
+      steps: plan.steps,
+      ...found,
+      best: verdict.better,
+      seconds,
+    };
+    await appendMetrics(watch.metrics, metrics);
+    emit({ type: "evaluation", metrics });
+    return verdict.state;
+  } catch (error) {
+    if (signal?.aborted === true) return state;
+    throw error;
+  }
+}
+
+/** Leaves the weights that the recipe asks for in the engine: those of the last step, or of the best evaluation. */
+export async function settleStage({ data, engine, parts, folder }: StageWatch, state?: WatchState): Promise<void> {
+  const { stage } = data;
+  const best = state?.best?.step;
+  if (stage.evaluate?.keep !== "best" || best === undefined || best === state?.step) return;
+  await restoreBest(engine, parts, await findBest(folder, stage.name, best));
+}
