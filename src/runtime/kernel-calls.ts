@@ -1,7 +1,7 @@
 // The plain loops that a pass can call, as data: what each takes and writes.
 import type { Arrays, DType } from "../graph/tensor.ts";
 import type { EngineBuffer } from "./buffer.ts";
-import type { AdamWOptions } from "./loops.ts";
+import type { AdamWOptions } from "./adamw-constants.ts";
 
 type Floats = EngineBuffer<"float32">;
 type Ids = EngineBuffer<"int32">;
@@ -13,6 +13,17 @@ export interface AdamWCall extends AdamWOptions {
   readonly gradient: Floats;
   readonly m: Floats;
   readonly v: Floats;
+}
+
+/** The same with moments in 8 bits (moments.ts says how), rounded by random numbers that `step` decides. */
+export interface AdamW8BitCall extends AdamWOptions {
+  readonly kernel: "adamw8bit";
+  readonly parameter: Floats;
+  readonly gradient: Floats;
+  readonly m: EngineBuffer<"uint8">;
+  readonly v: EngineBuffer<"uint8">;
+  /** [blocks, 2] */
+  readonly scales: Floats;
 }
 
 /** into[0] ← Σ x² over all buffers, summed in float64; not finite when any element is not (or the sum leaves float32). */
@@ -96,6 +107,7 @@ export interface CopyBlocksCall {
 
 export type KernelCall =
   | AdamWCall
+  | AdamW8BitCall
   | SumSquaresCall
   | FillCall
   | ScaleCall

@@ -1,8 +1,9 @@
 // What a kernel call must satisfy before it is sent: sizes that fit, dtypes, ranges.
 import { BugError } from "../errors.ts";
-import { showShape, sizeOf } from "../graph/tensor.ts";
+import { type DType, showShape, sizeOf } from "../graph/tensor.ts";
 import type { EngineBuffer } from "./engine.ts";
 import { buffersOf, type KernelCall } from "./kernel-calls.ts";
+import { momentBlock } from "./moments.ts";
 
 type Check<K extends KernelCall["kernel"]> = (call: Extract<KernelCall, { kernel: K }>) => void;
 
@@ -11,6 +12,13 @@ const checks: { readonly [K in KernelCall["kernel"]]: Check<K> } = {
     const { parameter, gradient, m, v, step } = call;
     for (const [name, other] of Object.entries({ gradient, m, v }))
       sameSize(call, name, other, sizeOf(parameter.shape));
+    need(call, "step", Number.isInteger(step) && step >= 1, "a whole number from 1", String(step));
+  },
+  adamw8bit(call) {
+    const { parameter, gradient, m, v, scales, step } = call;
+    const size = sizeOf(parameter.shape);
+    for (const [name, other] of Object.entries({ gradient, m, v })) sameSize(call, name, other, size);
+    sameSize(call, "scales", scales, 2 * Math.ceil(size / momentBlock));
     need(call, "step", Number.isInteger(step) && step >= 1, "a whole number from 1", String(step));
   },
   sumSquares(call) {
@@ -50,13 +58,19 @@ const anyType: ReadonlySet<string> = new Set(["fill", "copyBlocks"]);
 /** Throws `KERNEL_ARGUMENT` naming the kernel and the argument. */
 export function checkCall(call: KernelCall): void {
   if (!anyType.has(call.kernel)) {
-    const ids = "ids" in call ? call.ids : undefined;
+    const others = otherTypes(call);
     for (const buffer of buffersOf(call)) {
-      const dtype = buffer === ids ? "int32" : "float32";
+      const dtype = others.get(buffer) ?? "float32";
       need(call, `buffer ${buffer.id}`, buffer.dtype === dtype, dtype, buffer.dtype);
     }
   }
   (checks[call.kernel] as Check<typeof call.kernel>)(call as never);
+}
+
+/** Buffers that are not to hold float32. */
+function otherTypes(call: KernelCall): ReadonlyMap<EngineBuffer, DType> {
+  if (call.kernel === "adamw8bit") return new Map([call.m, call.v].map((moment) => [moment, "uint8"]));
+  return new Map("ids" in call ? [[call.ids, "int32"]] : []);
 }
 
 function need(call: KernelCall, argument: string, holds: boolean, expected: string, got: string): void {

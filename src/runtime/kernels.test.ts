@@ -2,11 +2,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Arrays, DType, Shape } from "../graph/tensor.ts";
+import { type AdamWOptions, adamwConstants } from "./adamw-constants.ts";
 import type { EngineBuffer } from "./engine.ts";
 import { checkCall } from "./kernel-checks.ts";
 import type { ArrayOf, KernelCall } from "./kernel-calls.ts";
 import { runKernel } from "./kernels.ts";
-import { type AdamWOptions, adamwConstants, plainLoops } from "./loops.ts";
+import { plainLoops } from "./loops.ts";
 import { createPool, loopsFor } from "./pool.ts";
 
 /** Buffers over arrays that the test keeps. */

@@ -1,7 +1,8 @@
 // The table of plain loops over engine memory, run in the engine's thread by `pass.call`.
+import { adamwConstants } from "./adamw-constants.ts";
 import type { ArrayOf, KernelCall } from "./kernel-calls.ts";
 import { addAt, copyBlocks, gatherRows, scatterAddRows } from "./kernel-rows.ts";
-import { adamwConstants } from "./loops.ts";
+
 import { loopsFor } from "./pool.ts";
 
 type Kernel<K extends KernelCall["kernel"]> = (call: Extract<KernelCall, { kernel: K }>, arrayOf: ArrayOf) => void;
@@ -10,6 +11,11 @@ const kernels: { readonly [K in KernelCall["kernel"]]: Kernel<K> } = {
   adamw(call, arrayOf) {
     const [p, g, m, v] = [arrayOf(call.parameter), arrayOf(call.gradient), arrayOf(call.m), arrayOf(call.v)];
     loopsFor(p, g, m, v).adamw(p, g, m, v, adamwConstants(call));
+  },
+  adamw8bit(call, arrayOf) {
+    const [p, g] = [arrayOf(call.parameter), arrayOf(call.gradient)];
+    const moments = { m: arrayOf(call.m), v: arrayOf(call.v), scales: arrayOf(call.scales) };
+    loopsFor(p, g, ...Object.values(moments)).adamw8bit(p, g, moments, adamwConstants(call), call.step);
   },
   sumSquares({ of, into }, arrayOf) {
     let sum = 0;

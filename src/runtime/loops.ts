@@ -1,54 +1,12 @@
 // The loops over all weights in plain float32: what wasm-kernels.ts must equal, and what does its last few elements.
+import type { AdamWConstants } from "./adamw-constants.ts";
+import { adamw8bit, type Moments } from "./moments.ts";
 
-/** What one AdamW step multiplies with, rounded to float32. */
-export interface AdamWConstants {
-  readonly scale: number;
-  /** 1 − η λ */
-  readonly decay: number;
-  /** 1 − β₁ */
-  readonly gain1: number;
-  readonly beta2: number;
-  /** 1 − β₂ */
-  readonly gain2: number;
-  /** ε √(1 − β₂ᵗ) */
-  readonly epsilon: number;
-  /** η √(1 − β₂ᵗ) / (1 − β₁ᵗ) */
-  readonly stepSize: number;
-}
-
-export interface AdamWOptions {
-  /** counts from 1 */
-  readonly step: number;
-  readonly learningRate: number;
-  readonly beta1: number;
-  readonly beta2: number;
-  readonly epsilon: number;
-  readonly weightDecay: number;
-  /** multiplies the gradient first (global clipping, averaging over accumulated batches) */
-  readonly scale: number;
-}
-
-/**
- * PyTorch's update is θ ← θ(1 − ηλ) − (η / (1−β₁ᵗ)) m / (√v / √(1−β₂ᵗ) + ε); multiplying numerator and denominator
- * by √(1−β₂ᵗ) saves one division an element and changes nothing but rounding.
- */
-export function adamwConstants(options: AdamWOptions): AdamWConstants {
-  const { step, learningRate, beta1, beta2, epsilon, weightDecay, scale } = options;
-  const root = Math.sqrt(1 - beta2 ** step);
-  return {
-    scale: Math.fround(scale),
-    decay: Math.fround(1 - learningRate * weightDecay),
-    gain1: Math.fround(1 - beta1),
-    beta2: Math.fround(beta2),
-    gain2: Math.fround(1 - beta2),
-    epsilon: Math.fround(epsilon * root),
-    stepSize: Math.fround((learningRate * root) / (1 - beta1 ** step)),
-  };
-}
-
-/** The loops that have a fast form; all arrays of one call have one length. */
+/** The loops that have a fast form; all arrays of one call have one length (but scales). */
 export interface Loops {
   adamw(p: Float32Array, g: Float32Array, m: Float32Array, v: Float32Array, constants: AdamWConstants): void;
+  /** the same with moments in 8 bits; `step` decides how they are rounded */
+  adamw8bit(p: Float32Array, g: Float32Array, moments: Moments, constants: AdamWConstants, step: number): void;
   /** Σ x² in float64; NaN or Infinity when any element is not finite */
   sumSquares(x: Float32Array): number;
   /** into ← into + factor · from */
@@ -71,6 +29,7 @@ export const plainLoops: Loops = {
       p[i] = fround(fround(p[i]! * decay) - update);
     }
   },
+  adamw8bit,
   sumSquares(x) {
     let sum = 0;
     for (let i = 0; i < x.length; i++) sum += x[i]! * x[i]!;

@@ -30,7 +30,7 @@ export function createPool(name: string, bytes: number): ArrayBuffer {
 }
 
 /** The vector loops in place when all arrays lie in one pool, else by way of a small memory. */
-export function loopsFor(...arrays: readonly Float32Array[]): Loops {
+export function loopsFor(...arrays: readonly (Float32Array | Uint8Array)[]): Loops {
   const buffer = arrays[0]?.buffer;
   const inOnePool = buffer !== undefined && arrays.every((array) => array.buffer === buffer);
   return (inOnePool ? loops.get(buffer) : undefined) ?? stagedLoops();

@@ -1,5 +1,5 @@
 // The vector loops for tensors that lie anywhere: chunks pass through one small memory that stays in the cache.
-import type { Loops } from "./loops.ts";
+import { type Loops, plainLoops } from "./loops.ts";
 import { page, WebAssembly } from "./wasm-host.ts";
 import { vectorLoops } from "./wasm-kernels.ts";
 
@@ -40,6 +40,8 @@ function make(): Loops {
         v.set(newV, i);
       }
     },
+    // only trained weights have such moments, and those lie in pools
+    adamw8bit: plainLoops.adamw8bit,
     sumSquares(x) {
       let sum = 0;
       for (let i = 0; i < x.length; i += chunk) sum += fast.sumSquares(bring([x], i)[0]!);

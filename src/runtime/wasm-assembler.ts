@@ -69,12 +69,39 @@ const unary =
   <T extends ValueType, U extends ValueType>(type: U, opcode: readonly number[]) =>
   (x: Expression<T>): Expression<U> => ({ type, code: [...x.code, ...opcode] });
 const vector = (opcode: number): readonly number[] => [0xfd, ...unsigned(opcode)];
+const shift =
+  (opcode: number) =>
+  (x: Expression<"v128">, bits: number): Expression<"v128"> => ({
+    type: "v128",
+    code: [...x.code, 0x41, ...signed(bits), ...vector(opcode)],
+  });
+
+/** Lanes of half the width, saturated; the upper half repeats the lower. */
+const narrow = (x: Expression<"v128">, opcode: number): Expression<"v128"> => binary("v128", vector(opcode))(x, x);
 
 /** Addresses and counters; comparison is unsigned. */
 export const i32 = {
   constant: (x: number): Expression<"i32"> => ({ type: "i32", code: [0x41, ...signed(x)] }),
   add: binary("i32", [0x6a]),
   less: binary("i32", [0x49]),
+};
+
+export const f32 = {
+  constant: (x: number): Expression<"f32"> => ({
+    type: "f32",
+    code: [0x43, ...new Uint8Array(Float32Array.of(x).buffer)],
+  }),
+  load: (address: Expression<"i32">, offset = 0): Expression<"f32"> => ({
+    type: "f32",
+    code: [...address.code, 0x2a, 0, ...unsigned(offset)],
+  }),
+  store: (address: Expression<"i32">, x: Expression<"f32">, offset = 0): Statement => [
+    ...address.code,
+    ...x.code,
+    ...[0x38, 0, ...unsigned(offset)],
+  ],
+  divide: binary("f32", [0x95]),
+  max: binary("f32", [0x97]),
 };
 
 export const f64 = { add: binary("f64", [0xa0]) };
@@ -93,11 +120,51 @@ export const f32x4 = {
     ...unsigned(offset),
   ],
   splat: unary<"f32", "v128">("v128", vector(0x13)),
+  lane: (x: Expression<"v128">, lane: 0 | 1 | 2 | 3): Expression<"f32"> => ({
+    type: "f32",
+    code: [...x.code, ...vector(0x1f), lane],
+  }),
+  abs: unary<"v128", "v128">("v128", vector(0xe0)),
   sqrt: unary<"v128", "v128">("v128", vector(0xe3)),
   add: binary("v128", vector(0xe4)),
   subtract: binary("v128", vector(0xe5)),
   multiply: binary("v128", vector(0xe6)),
   divide: binary("v128", vector(0xe7)),
+  max: binary("v128", vector(0xe9)),
+};
+
+/** Four int32 lanes. Those of float32 lanes are their bits. */
+export const i32x4 = {
+  /** four bytes as numbers of 0..255 */
+  loadBytes: (address: Expression<"i32">): Expression<"v128"> => ({
+    type: "v128",
+    code: [...address.code, ...vector(92), 0, 0, ...vector(137), ...vector(169)],
+  }),
+  /** lanes of 0..255 as four bytes */
+  storeBytes: (address: Expression<"i32">, x: Expression<"v128">): Statement => [
+    ...address.code,
+    // narrowed twice, each time with itself as the upper half, of which nothing is stored
+    ...narrow(narrow(x, 134), 102).code,
+    ...[...vector(90), 0, 0, 0],
+  ],
+  constants: (lanes: readonly [number, number, number, number]): Expression<"v128"> => ({
+    type: "v128",
+    code: [...vector(12), ...new Uint8Array(Int32Array.from(lanes).buffer)],
+  }),
+  splat: unary<"i32", "v128">("v128", vector(17)),
+  shiftLeft: shift(171),
+  /** zeros come in from the left */
+  shiftRight: shift(173),
+  and: binary("v128", vector(78)),
+  or: binary("v128", vector(80)),
+  xor: binary("v128", vector(81)),
+  add: binary("v128", vector(174)),
+  subtract: binary("v128", vector(177)),
+  multiply: binary("v128", vector(181)),
+  min: binary("v128", vector(182)),
+  max: binary("v128", vector(184)),
+  /** all bits of a lane where it differs */
+  notEqual: binary("v128", vector(56)),
 };
 
 /** Two float64 lanes. */

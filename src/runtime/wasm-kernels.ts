@@ -12,7 +12,10 @@ import {
   type Statement,
 } from "./wasm-assembler.ts";
 import { type WasmMemory, type WasmModule, WebAssembly } from "./wasm-host.ts";
-import { type AdamWConstants, type Loops, plainLoops } from "./loops.ts";
+import type { AdamWConstants } from "./adamw-constants.ts";
+import { type Loops, plainLoops } from "./loops.ts";
+import { adamw8bit as plainAdamw8bit, momentBlock, seedOfStep } from "./moments.ts";
+import { adamw8bit } from "./wasm-moments.ts";
 
 type Vector = Expression<"v128">;
 const { add, subtract, multiply, divide, sqrt, load, store, splat } = f32x4;
@@ -117,6 +120,18 @@ const addScaled = defineFunction(
 
 interface Exports {
   readonly adamw: (p: number, g: number, m: number, v: number, end: number, ...constants: number[]) => void;
+  readonly adamw8bit: (
+    ...places: readonly [
+      p: number,
+      g: number,
+      m: number,
+      v: number,
+      scales: number,
+      end: number,
+      seed: number,
+      ...number[],
+    ]
+  ) => void;
   readonly sumSquares: (x: number, end: number) => number;
   readonly addScaled: (into: number, from: number, end: number, factor: number) => void;
 }
@@ -125,7 +140,7 @@ let compiled: WasmModule | undefined;
 
 /** The vector loops over one memory; arrays may start anywhere in it, and the last few elements go to the plain loops. */
 export function vectorLoops(memory: WasmMemory): Loops {
-  compiled ??= new WebAssembly.Module(assemble([adamw, sumSquares, addScaled]));
+  compiled ??= new WebAssembly.Module(assemble([adamw, adamw8bit, sumSquares, addScaled]));
   const exports = new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as Exports;
   return {
     adamw(p, g, m, v, constants) {
@@ -134,6 +149,19 @@ export function vectorLoops(memory: WasmMemory): Loops {
         exports.adamw(p.byteOffset + at, g.byteOffset + at, m.byteOffset + at, v.byteOffset + at, end, ...values);
       });
       plainLoops.adamw(p.subarray(done), g.subarray(done), m.subarray(done), v.subarray(done), constants);
+    },
+    adamw8bit(p, g, { m, v, scales }, constants, step) {
+      const values = argumentsOf(constants);
+      const done = inChunks(p, momentBlock, (at, end) => {
+        const first = at / 4;
+        const block = first / momentBlock;
+        exports.adamw8bit(
+          ...([p.byteOffset + at, g.byteOffset + at, m.byteOffset + first, v.byteOffset + first] as const),
+          ...([scales.byteOffset + 8 * block, end, seedOfStep(step, block), ...values] as const),
+        );
+      });
+      const rest = { m: m.subarray(done), v: v.subarray(done), scales: scales.subarray((2 * done) / momentBlock) };
+      plainAdamw8bit(p.subarray(done), g.subarray(done), rest, constants, step, done / momentBlock);
     },
     sumSquares(x) {
       let sum = 0;
