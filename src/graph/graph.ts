@@ -32,8 +32,8 @@ export interface Graph {
   readonly outputs: readonly (NamedType & { readonly value: Value })[];
   readonly values: readonly Value[];
   /**
-   * output → input that may share its memory. Sound only where one op reads the input and writes the output
-   * element by element (or as the C of a Gemm), and nothing reads the input after it.
+   * output → input that may share its memory. Sound only where the op that writes the output comes after every op that
+   * reads the input, or is one of them and works element by element (or as the C of a Gemm).
    */
   readonly inPlace?: Readonly<Record<string, string>>;
 }

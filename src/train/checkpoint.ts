@@ -1,4 +1,4 @@
-// Checkpoints of a stage: trained weights with AdamW's moments, and where the run stood.
+// Checkpoints of a stage: trained weights with what the optimiser keeps of them, and where the run stood.
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { createHash } from "node:crypto";
@@ -82,19 +82,18 @@ function entries(engine: Engine, parts: Parts, weightsOnly: boolean): Safetensor
   const all: SafetensorsEntry[] = [];
   for (const [part, parameters] of Object.entries(parts) as [TrainedPart, PartParameters][]) {
     if (!parameters.trained) continue;
-    for (const [name, shape] of parameters.shapes) {
-      const add = (suffix: string, buffer: EngineBuffer<"float32">): void =>
+    for (const name of parameters.shapes.keys()) {
+      const add = (suffix: string, buffer: EngineBuffer<"float32" | "uint8">): void =>
         void all.push({
           name: `${part}.${name}${suffix}`,
-          dtype: "F32",
-          shape,
+          dtype: buffer.dtype === "float32" ? "F32" : "U8",
+          shape: buffer.shape,
           data: async () => (await download(engine, buffer)).data,
         });
-      add("", parameters.parameter(name));
+      const { parameter, state } = parameters.trained.state(name);
+      add("", parameter);
       if (weightsOnly) continue;
-      const { m, v } = parameters.trained.state(name);
-      add("#m", m);
-      add("#v", v);
+      for (const [array, buffer] of Object.entries(state)) add(`#${array}`, buffer);
     }
   }
   return all;
@@ -156,20 +155,20 @@ export async function finishedWeights(
     : undefined;
 }
 
-/** Puts weights and moments of an unfinished stage back into the engine. */
+/** Puts weights and optimiser state of an unfinished stage back into the engine. */
 export async function restoreCheckpoint(engine: Engine, parts: Parts, checkpoint: StoredCheckpoint): Promise<void> {
   await withWeights(checkpoint, async (file) => {
     for (const [part, parameters] of Object.entries(parts) as [TrainedPart, PartParameters][]) {
       if (!parameters.trained) continue;
       for (const name of parameters.shapes.keys()) {
-        const { m, v } = parameters.trained.state(name);
-        const load = (suffix: string) => file.loadFloat32(`${part}.${name}${suffix}`);
-        await engine
-          .pass()
-          .write(parameters.parameter(name), await load(""))
-          .write(m, await load("#m"))
-          .write(v, await load("#v"))
-          .submit();
+        const { parameter, state } = parameters.trained.state(name);
+        const pass = engine.pass().write(parameter, await file.loadFloat32(`${part}.${name}`));
+        for (const [array, buffer] of Object.entries(state)) {
+          const stored = `${part}.${name}#${array}`;
+          if (buffer.dtype === "float32") pass.write(buffer, await file.loadFloat32(stored));
+          else pass.write(buffer, (await file.load(stored)).bytes);
+        }
+        await pass.submit();
       }
     }
   });

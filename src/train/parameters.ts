@@ -1,41 +1,39 @@
-// A part's weights in the engine: parameters, and for trained parts gradients and AdamW's two moments.
-import type { Shape } from "../graph/tensor.ts";
-import { sizeOf } from "../graph/tensor.ts";
+// A part's weights in the engine: parameters, and for trained parts gradients and what the optimiser keeps.
+import { bytesPerElement, type Shape, sizeOf } from "../graph/tensor.ts";
 import type { PartWeights } from "../models/weights.ts";
 import { type Engine, type EngineBuffer, view } from "../runtime/engine.ts";
+import { adamw } from "./optimisers/adamw.ts";
+import type { Optimiser, StateLayout, TrainedWeight } from "./optimisers/optimiser.ts";
 
 type Floats = EngineBuffer<"float32">;
-
-/** What AdamW keeps of one weight. */
-export interface Trained {
-  readonly gradient: Floats;
-  readonly m: Floats;
-  readonly v: Floats;
-}
 
 export interface PartParameters {
   readonly shapes: ReadonlyMap<string, Shape>;
   readonly parameter: (name: string) => Floats;
   /** absent for frozen parts */
   readonly trained?: {
-    readonly state: (name: string) => Trained;
+    readonly optimiser: Optimiser;
+    readonly state: (name: string) => TrainedWeight;
     /** all gradients as few flat buffers, for the norm and for zeroing */
     readonly gradients: readonly Floats[];
   };
   release(): void;
 }
 
-/** One memory holds at most 4 GiB: parameter, gradient, m and v of this many elements. */
-const mostElements = Math.floor((2 ** 32 - 2 ** 17) / 16);
+/** One memory holds at most 4 GiB, less its last page and what alignment takes. */
+const mostBytes = 2 ** 32 - 2 ** 17;
 
-/** Reserves memory for a part and loads its weights one by one; moments and gradients start at zero. */
+/** Reserves memory for a part and loads its weights one by one; gradients and the optimiser's state start at zero. */
 export async function loadPart(
   engine: Engine,
   name: string,
   weights: PartWeights,
   trained: boolean,
+  optimiser: Optimiser = adamw,
 ): Promise<PartParameters> {
-  const part = trained ? allocateTrained(engine, name, weights.shapes) : allocateFrozen(engine, weights.shapes);
+  const part = trained
+    ? allocateTrained(engine, name, weights.shapes, optimiser)
+    : allocateFrozen(engine, weights.shapes);
   for (const key of weights.shapes.keys()) {
     await engine
       .pass()
@@ -54,53 +52,67 @@ function allocateFrozen(engine: Engine, shapes: ReadonlyMap<string, Shape>): Par
   };
 }
 
-function allocateTrained(engine: Engine, name: string, shapes: ReadonlyMap<string, Shape>): PartParameters {
-  const parameters = new Map<string, Floats>();
-  const states = new Map<string, Trained>();
+function allocateTrained(
+  engine: Engine,
+  name: string,
+  shapes: ReadonlyMap<string, Shape>,
+  optimiser: Optimiser,
+): PartParameters {
+  const weights = new Map<string, TrainedWeight>();
   const gradients: Floats[] = [];
   const pools: string[] = [];
-  for (const group of groups(shapes)) {
-    const size = group.reduce((sum, [, shape]) => sum + padded(sizeOf(shape)), 0);
+  for (const group of groups(shapes, optimiser)) {
     const pool = `${name} ${pools.length}`;
     pools.push(pool);
-    engine.reserve(pool, 16 * size + 4096);
-    const flat = (): Floats => engine.allocate("float32", [size], { pool });
-    const [parameter, gradient, m, v] = [flat(), flat(), flat(), flat()];
+    engine.reserve(pool, group.bytes);
+    const flat = (): Floats => engine.allocate("float32", [group.elements], { pool });
+    const [parameter, gradient] = [flat(), flat()];
     gradients.push(gradient);
     let offset = 0;
-    for (const [key, shape] of group) {
-      parameters.set(key, view(parameter, shape, offset));
-      states.set(key, {
-        gradient: view(gradient, shape, offset),
-        m: view(m, shape, offset),
-        v: view(v, shape, offset),
+    for (const { key, shape, state } of group.weights) {
+      const arrays = Object.entries(state).map(
+        ([array, of]) => [array, engine.allocate(of.dtype, of.shape, { pool })] as const,
+      );
+      weights.set(key, {
+        ...{ name: key, shape, state: Object.fromEntries(arrays) },
+        ...{ parameter: view(parameter, shape, offset), gradient: view(gradient, shape, offset) },
       });
       offset += padded(sizeOf(shape));
     }
   }
   return {
     shapes,
-    parameter: (key) => parameters.get(key)!,
-    trained: { state: (key) => states.get(key)!, gradients },
+    parameter: (key) => weights.get(key)!.parameter,
+    trained: { optimiser, state: (key) => weights.get(key)!, gradients },
     release: () => pools.forEach((pool) => engine.releasePool(pool)),
   };
 }
 
-/** Rounded up to 64 bytes, so that every weight starts aligned for vector loads. */
+/** Rounded up to 64 bytes of float32, so that every weight starts aligned for vector loads. */
 const padded = (n: number): number => Math.ceil(n / 16) * 16;
 
+interface Group {
+  readonly weights: { readonly key: string; readonly shape: Shape; readonly state: StateLayout }[];
+  /** of the weights, padded */
+  elements: number;
+  /** of weights, gradients and state */
+  bytes: number;
+}
+
 /** Consecutive weights that fit one memory each. */
-function groups(shapes: ReadonlyMap<string, Shape>): (readonly [string, Shape])[][] {
-  const all: (readonly [string, Shape])[][] = [[]];
-  let used = 0;
-  for (const entry of shapes) {
-    const size = padded(sizeOf(entry[1]));
-    if (used + size > mostElements && used > 0) {
-      all.push([]);
-      used = 0;
-    }
-    all.at(-1)!.push(entry);
-    used += size;
+function groups(shapes: ReadonlyMap<string, Shape>, optimiser: Optimiser): Group[] {
+  const all: Group[] = [{ weights: [], elements: 0, bytes: 0 }];
+  for (const [key, shape] of shapes) {
+    const state = optimiser.state(key, shape);
+    const elements = padded(sizeOf(shape));
+    const kept = Object.values(state).map((array) => sizeOf(array.shape) * bytesPerElement[array.dtype]);
+    const bytes = 8 * elements + kept.reduce((sum, each) => sum + 64 * Math.ceil(each / 64), 0);
+    if (all.at(-1)!.bytes + bytes > mostBytes && all.at(-1)!.elements > 0)
+      all.push({ weights: [], elements: 0, bytes: 0 });
+    const group = all.at(-1)!;
+    group.weights.push({ key, shape, state });
+    group.elements += elements;
+    group.bytes += bytes;
   }
   return all;
 }

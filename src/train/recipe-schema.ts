@@ -1,6 +1,7 @@
 // Every key that a recipe may hold, with its meaning and default; docs/recipe.schema.json is made from it.
 import { z } from "zod";
 import { templates } from "../text/templates.ts";
+import { optimiserNames, optimisers } from "./optimisers/registry.ts";
 
 /** The parts of a model that a stage can train; the vision encoder is frozen, so that its features can be cached. */
 const partNames = ["projector", "language"] as const;
@@ -140,7 +141,17 @@ const stage = z.strictObject({
     .default("cosine")
     .describe("How the learning rate falls after the warm-up."),
   warmup: fraction.default(0.03).describe("Share of the steps in which the learning rate rises from zero."),
-  weight_decay: z.number().min(0).default(0).describe("AdamW's decoupled weight decay (matrices only)."),
+  optimizer: z
+    .enum(optimiserNames)
+    .default("adamw")
+    .describe(
+      `How weights follow gradients: ${optimiserNames.map((name) => `${name} (${optimisers[name].about})`).join(", ")}.`,
+    ),
+  weight_decay: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe("Decoupled weight decay (matrices only: none on biases and norms)."),
   betas: z.tuple([fraction, fraction]).default([0.9, 0.999]).describe("AdamW's decay of the first and second moments."),
   epsilon: positive.default(1e-8).describe("AdamW's term against division by zero."),
   max_grad_norm: z.number().min(0).default(1).describe("Gradients are scaled down to this norm; 0 leaves them."),

@@ -61,6 +61,7 @@ describe("a recipe", () => {
           template: "plain",
           schedule: "cosine",
           warmup: 0.03,
+          optimizer: "adamw",
           weight_decay: 0,
           betas: [0.9, 0.999],
           epsilon: 1e-8,

@@ -1,5 +1,6 @@
 // A recipe as training reads it: what to join, what to train on, every default filled in.
 import { stringify } from "yaml";
+import type { OptimiserName } from "./optimisers/registry.ts";
 
 /** A part of the model that a stage can train. */
 export type Part = "projector" | "language";
@@ -59,6 +60,7 @@ export interface StageRecipe {
   readonly schedule: Schedule;
   /** share of the steps, 0–1 */
   readonly warmup: number;
+  readonly optimizer: OptimiserName;
   readonly weight_decay: number;
   readonly betas: readonly [number, number];
   readonly epsilon: number;

@@ -9,6 +9,7 @@ import type { EvaluationOptions } from "./evaluation.ts";
 import type { TrainEvent } from "./events.ts";
 import type { FeatureStore } from "./features.ts";
 import { appendMetrics, type StepMetrics } from "./metrics.ts";
+import { optimisers } from "./optimisers/registry.ts";
 import { loadPart } from "./parameters.ts";
 import type { Questions } from "./questions.ts";
 import type { Part } from "./recipe.ts";
@@ -17,7 +18,7 @@ import type { StageData } from "./stage-data.ts";
 import { settleStage, watchStage } from "./stage-watch.ts";
 import { createStepper, type Stepper } from "./step.ts";
 import type { Parts } from "./step-context.ts";
-import type { AdamW } from "./update.ts";
+import type { StepOptions } from "./update.ts";
 import { isDue, isStale, type WatchState } from "./watch.ts";
 
 export interface StageOptions {
@@ -41,9 +42,10 @@ export interface StageOptions {
 export async function trainStage(options: StageOptions): Promise<"finished" | "interrupted"> {
   const { engine, assembly, weights, data, features } = options;
   const trains = (part: Part): boolean => data.stage.train.includes(part);
+  const optimiser = optimisers[data.stage.optimizer].create(engine);
   const parts: Parts = {
-    projector: await loadPart(engine, "projector", weights.projector, trains("projector")),
-    language: await loadPart(engine, "language", weights.language, trains("language")),
+    projector: await loadPart(engine, "projector", weights.projector, trains("projector"), optimiser),
+    language: await loadPart(engine, "language", weights.language, trains("language"), optimiser),
   };
   if (options.resumeFrom) await restoreCheckpoint(engine, parts, options.resumeFrom);
   const room = roomFor([data.layout, ...(data.heldOut ? [data.heldOut.layout] : [])]);
@@ -52,6 +54,7 @@ export async function trainStage(options: StageOptions): Promise<"finished" | "i
     return await makeSteps({ ...options, parts, stepper });
   } finally {
     await stepper.release();
+    await optimiser.release?.();
     parts.projector.release();
     parts.language.release();
   }
@@ -109,16 +112,16 @@ async function makeStep({ assembly, data, stepper, metrics: file, emit }: Runnin
     layout,
     assembly.config.language,
   );
-  const adamw = adamwAt(data, step);
+  const update = updateAt(data, step);
   const { loss, gradNorm } = await stepper.accumulate(batches);
-  await stepper.update(step, gradNorm, adamw);
+  await stepper.update(step, gradNorm, update);
   const metrics: StepMetrics = {
     stage: stage.name,
     step,
     steps: plan.steps,
     loss,
-    learning_rate: adamw.learningRates[stage.train[0]!] ?? 0,
-    learning_rates: adamw.learningRates,
+    learning_rate: update.learningRates[stage.train[0]!] ?? 0,
+    learning_rates: update.learningRates,
     grad_norm: gradNorm,
     tokens: batches.reduce((sum, batch) => sum + batch.tokens, 0),
     supervised_tokens: batches.reduce((sum, batch) => sum + batch.targetIds.length, 0),
@@ -128,11 +131,11 @@ async function makeStep({ assembly, data, stepper, metrics: file, emit }: Runnin
   emit({ type: "step", metrics });
 }
 
-function adamwAt({ stage, plan }: StageData, step: number): AdamW {
+function updateAt({ stage, plan }: StageData, step: number): StepOptions {
   const factor = learningRateFactor(stage.schedule, step, plan.steps, stage.warmup);
   const rates = Object.entries(stage.learning_rate).map(([part, rate]) => [part, rate * factor]);
   return {
-    learningRates: Object.fromEntries(rates) as AdamW["learningRates"],
+    learningRates: Object.fromEntries(rates) as StepOptions["learningRates"],
     betas: stage.betas,
     epsilon: stage.epsilon,
     weightDecay: stage.weight_decay,

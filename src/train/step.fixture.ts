@@ -6,6 +6,7 @@ import { type LlavaConfig, tokensPerPicture } from "../models/config.ts";
 import { createDirectEngine } from "../runtime/direct-node.ts";
 import { download, type Engine } from "../runtime/engine.ts";
 import type { MicroBatch } from "./micro-batch.ts";
+import { type OptimiserName, optimisers } from "./optimisers/registry.ts";
 import { loadPart } from "./parameters.ts";
 import { createStepper, type Stepper } from "./step.ts";
 import type { Parts, TrainedPart } from "./step-context.ts";
@@ -55,18 +56,18 @@ export interface BenchOptions {
   readonly trained?: readonly TrainedPart[];
   readonly length?: number;
   readonly tokens?: number;
+  readonly optimizer?: OptimiserName;
 }
 
 /** Runs `work` with a stepper of its own on an engine in this thread. */
-export async function onBench<T>(
-  { model = tinyModel(), trained = ["projector", "language"], length = 64, tokens = 512 }: BenchOptions,
-  work: (bench: Bench) => Promise<T>,
-): Promise<T> {
+export async function onBench<T>(options: BenchOptions, work: (bench: Bench) => Promise<T>): Promise<T> {
+  const { model = tinyModel(), trained = ["projector", "language"], length = 64, tokens = 512 } = options;
   const engine = await createDirectEngine({ threads: 1 });
   try {
+    const optimiser = optimisers[options.optimizer ?? "adamw"].create(engine);
     const parts: Parts = {
-      projector: await loadPart(engine, "projector", model.projector, trained.includes("projector")),
-      language: await loadPart(engine, "language", model.language, trained.includes("language")),
+      projector: await loadPart(engine, "projector", model.projector, trained.includes("projector"), optimiser),
+      language: await loadPart(engine, "language", model.language, trained.includes("language"), optimiser),
     };
     const features = (images: readonly string[]) => Promise.resolve(featuresOf(model.config, images));
     const stepper = createStepper({ engine, config: model.config, parts, length, tokens, features });

@@ -6,11 +6,11 @@ import { buildRow } from "../data/pack.ts";
 import { microBatches } from "./batches.ts";
 import { type MicroBatch, microBatch } from "./micro-batch.ts";
 import { type BenchOptions, onBench, outcomeDifference, outcomeOf, randomSample } from "./step.fixture.ts";
-import type { AdamW } from "./update.ts";
+import type { StepOptions } from "./update.ts";
 
 const { config } = tinyModel();
 const language = config.language;
-const adamw: AdamW = {
+const adamw: StepOptions = {
   learningRates: { projector: 1e-2, language: 1e-2 },
   betas: [0.9, 0.999],
   epsilon: 1e-8,

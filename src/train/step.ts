@@ -1,4 +1,4 @@
-// One optimiser step: micro-batches forward and backward, gradients summed, clipped, and AdamW.
+// One optimiser step: micro-batches forward and backward, gradients summed, clipped, and the optimiser's update.
 import { BugError } from "../errors.ts";
 import { layerShapes } from "../models/llama.ts";
 import { backwardEmbedding, backwardLayers } from "./backward-pass.ts";
@@ -7,14 +7,14 @@ import { headChunks, mostHeadRows, runHead } from "./head-pass.ts";
 import type { MicroBatch } from "./micro-batch.ts";
 import { stagePrograms } from "./programs.ts";
 import type { StepContext, StepperOptions } from "./step-context.ts";
-import { type AdamW, gradientNorm, update } from "./update.ts";
+import { gradientNorm, type StepOptions, update } from "./update.ts";
 import { headSpace, pictureSpace, rowSpace, scope } from "./workspace.ts";
 
 export interface Stepper {
   /** Loss and gradients of one optimiser step's micro-batches: the mean over all their trained tokens. */
   accumulate(batches: readonly MicroBatch[]): Promise<{ loss: number; gradNorm: number }>;
   /** Applies the gradients of the last `accumulate`; `step` counts from 1. */
-  update(step: number, gradNorm: number, adamw: AdamW): Promise<void>;
+  update(step: number, gradNorm: number, options: StepOptions): Promise<void>;
   /** Mean loss alone, nothing kept. */
   evaluate(batches: readonly MicroBatch[]): Promise<number>;
   release(): Promise<void>;
@@ -43,7 +43,7 @@ export function createStepper(options: StepperOptions): Stepper {
       for (const batch of batches) loss += await runMicroBatch(context, batch, 1 / trainedTokens, true);
       return { loss, gradNorm: await gradientNorm(context) };
     },
-    update: (step, gradNorm, adamw) => update(context, step, gradNorm, adamw),
+    update: (step, gradNorm, stepOptions) => update(context, step, gradNorm, stepOptions),
     evaluate: async (batches) => {
       const tokens = batches.reduce((sum, batch) => sum + batch.targetIds.length, 0);
       let loss = 0;

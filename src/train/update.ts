@@ -1,13 +1,12 @@
-// The optimiser's half of a step: the global gradient norm, clipping and AdamW.
+// The optimiser's half of a step: the global gradient norm, clipping, and every weight moved.
 import { RunError } from "../errors.ts";
+import type { UpdateOptions } from "./optimisers/optimiser.ts";
 import type { PartParameters } from "./parameters.ts";
 import type { StepContext, TrainedPart } from "./step-context.ts";
 
-export interface AdamW {
+/** What a step's update is made with. */
+export interface StepOptions extends Pick<UpdateOptions, "betas" | "epsilon" | "weightDecay"> {
   readonly learningRates: Readonly<Partial<Record<TrainedPart, number>>>;
-  readonly betas: readonly [number, number];
-  readonly epsilon: number;
-  readonly weightDecay: number;
   /** 0: no clipping */
   readonly maxGradNorm: number;
 }
@@ -31,7 +30,13 @@ export async function gradientNorm(context: StepContext): Promise<number> {
   return Math.sqrt((sum!.data as Float32Array)[0]!);
 }
 
-export async function update(context: StepContext, step: number, gradNorm: number, adamw: AdamW): Promise<void> {
+/** Moves every trained weight along its gradient, which is first scaled so that the norm over all parts is at most `maxGradNorm`. */
+export async function update(
+  context: StepContext,
+  step: number,
+  gradNorm: number,
+  options: StepOptions,
+): Promise<void> {
   if (!Number.isFinite(gradNorm)) {
     throw new RunError("TRAIN_NOT_FINITE", {
       expected: "a finite gradient norm",
@@ -40,28 +45,17 @@ export async function update(context: StepContext, step: number, gradNorm: numbe
       fix: "lower the learning rate",
     });
   }
-  const { betas, epsilon, maxGradNorm, weightDecay } = adamw;
+  const { learningRates, maxGradNorm, weightDecay, ...rest } = options;
   // as torch.nn.utils.clip_grad_norm_: the norm plus 1e-6
   const scale = maxGradNorm > 0 ? Math.min(1, maxGradNorm / (gradNorm + 1e-6)) : 1;
   const pass = context.engine.pass();
   for (const [name, part] of trainedParts(context)) {
+    const { optimiser, state } = part.trained!;
+    const learningRate = learningRates[name] ?? 0;
     for (const [key, shape] of part.shapes) {
-      const { gradient, m, v } = part.trained!.state(key);
-      pass.call({
-        kernel: "adamw",
-        parameter: part.parameter(key),
-        gradient,
-        m,
-        v,
-        step,
-        learningRate: adamw.learningRates[name] ?? 0,
-        beta1: betas[0],
-        beta2: betas[1],
-        epsilon,
-        // biases and norms are not decayed (LLaVA's trainer, as Hugging Face's)
-        weightDecay: shape.length > 1 ? weightDecay : 0,
-        scale,
-      });
+      // biases and norms are not decayed (LLaVA's trainer, as Hugging Face's)
+      const decay = shape.length > 1 ? weightDecay : 0;
+      await optimiser.update(pass, state(key), { ...rest, step, learningRate, weightDecay: decay, scale });
     }
   }
   await pass.submit();

@@ -91,14 +91,10 @@ async function makeStep(training: Training, examples: readonly Example[], step: 
   const norm = Math.sqrt(Number(result["norm"]!.data[0]));
   const pass = engine.pass();
   for (const [name, shape] of part.shapes) {
-    pass.call({
-      kernel: "adamw",
-      parameter: part.parameter(name),
-      ...part.trained!.state(name),
+    await part.trained!.optimiser.update(pass, part.trained!.state(name), {
       step,
       learningRate: peakRate * learningRateFactor("cosine", step, steps, warmup),
-      beta1: 0.9,
-      beta2: 0.98,
+      betas: [0.9, 0.98],
       epsilon: 1e-8,
       weightDecay: shape.length > 1 ? 0.05 : 0,
       scale: Math.min(1, 1 / (norm + 1e-6)),
