@@ -47,7 +47,7 @@ function modelLines(model: NonNullable<Inspection["model"]>): string[] {
   if (projector && features) {
     const shuffle = projector.pixelShuffle > 1 ? `, pixel shuffle ${projector.pixelShuffle}` : "";
     lines.push(
-      `projector  ${projector.kind}${shuffle}: from layer ${features.layer}, ${picture_tokens} tokens a picture; ${grouped(parameters.projector)} parameters`,
+      `projector  ${projector.kind}${shuffle}: from layer ${[features.layer].flat().join(" and ")}, ${picture_tokens} tokens a picture; ${grouped(parameters.projector)} parameters`,
     );
   }
   if (language) {

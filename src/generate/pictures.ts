@@ -2,7 +2,7 @@
 import { graph, input } from "../graph/graph.ts";
 import { type LlavaConfig, tokensPerPicture } from "../models/config.ts";
 import { createPictureEncoder } from "../models/encode-pictures.ts";
-import { project, projectorShapes } from "../models/projector.ts";
+import { featureWidth, project, projectorShapes } from "../models/projector.ts";
 import type { PartWeights } from "../models/weights.ts";
 import type { Bindings, Engine, EngineBuffer } from "../runtime/engine.ts";
 import type { PictureTokens } from "./generation.ts";
@@ -22,7 +22,7 @@ export async function createPictureProjector(
   parameter: (name: string) => Floats,
 ): Promise<PictureProjector> {
   const tokens = tokensPerPicture(config);
-  const width = config.vision.hiddenSize * config.projector.pixelShuffle ** 2;
+  const width = featureWidth(config);
   const shapes = projectorShapes(config);
   const program = await engine.load(
     graph("projector", {

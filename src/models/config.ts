@@ -50,8 +50,8 @@ export interface ProjectorConfig {
 
 /** How the tower's hidden states become features. */
 export interface FeatureConfig {
-  /** index into hidden states (embeddings first), negative from the end as in Hugging Face */
-  readonly layer: number;
+  /** index into hidden states (embeddings first), negative from the end as in Hugging Face; several are put side by side */
+  readonly layer: number | readonly number[];
   /** "default" drops the first position, the class token where there is one (a patch for SigLIP), "full" keeps all */
   readonly select: "default" | "full";
 }
@@ -205,13 +205,13 @@ const llavaSchema = z.looseObject({
   image_token_id: z.number().int().nonnegative().optional(),
   projector_hidden_act: activation.default("gelu"),
   multimodal_projector_bias: z.boolean().default(true),
-  vision_feature_layer: z.number().int().default(-2),
+  vision_feature_layer: z.union([z.number().int(), z.array(z.number().int()).min(1).max(64)]).default(-2),
   vision_feature_select_strategy: z.enum(["default", "full"]).default("default"),
   tie_word_embeddings: z.boolean().default(false),
   llava_ts: z
     .looseObject({
       projector: z.enum(["mlp2x_gelu", "linear"]).default("mlp2x_gelu"),
-      pixel_shuffle: z.number().int().min(1).max(8).default(1),
+      pixel_shuffle: z.number().int().min(1).max(16).default(1),
       template: z.string().optional(),
     })
     .optional(),
@@ -247,19 +247,24 @@ function beyondPatches({ family }: VisionConfig, select: FeatureConfig["select"]
   return (family === "siglip" ? 0 : 1) - (select === "default" ? 1 : 0);
 }
 
+/** Throws `MODEL_CONFIG` for a layer that the tower does not have. */
+export function checkLayers({ vision, features }: Pick<LlavaConfig, "vision" | "features">, where: string): void {
+  const strange = [features.layer].flat().find((index) => index > vision.layers || index < -vision.layers - 1);
+  if (strange === undefined) return;
+  const expected = `a vision_feature_layer from ${-vision.layers - 1} to ${vision.layers}`;
+  throw new InputError("MODEL_CONFIG", { expected, got: String(strange), where });
+}
+
 /** Throws `MODEL_CONFIG` for a layer that the tower does not have, and patches that a pixel shuffle can't divide. */
-function checkFeatures(
-  { vision, features }: Pick<LlavaConfig, "vision" | "features">,
-  shuffle: number,
-  where: string,
-): void {
+function checkFeatures(tower: Pick<LlavaConfig, "vision" | "features">, shuffle: number, where: string): void {
   const fail = (expected: string, got: string): never => {
     throw new InputError("MODEL_CONFIG", { expected, got, where });
   };
-  const { layer, select } = features;
-  if (layer > vision.layers || layer < -vision.layers - 1) {
-    fail(`a vision_feature_layer from ${-vision.layers - 1} to ${vision.layers}`, String(layer));
-  }
+  checkLayers(tower, where);
+  const {
+    vision,
+    features: { select },
+  } = tower;
   if (shuffle === 1) return;
   const side = vision.imageSize / vision.patchSize;
   if (side % shuffle !== 0) fail(`a pixel_shuffle that divides ${side} patches a side`, String(shuffle));

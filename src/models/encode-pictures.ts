@@ -2,9 +2,9 @@
 import { pixelShuffle } from "./projector.ts";
 import { graph, input } from "../graph/graph.ts";
 import { sizeOf } from "../graph/tensor.ts";
-import { type Engine, type EngineBuffer, type Program, upload, view } from "../runtime/engine.ts";
+import { type Bindings, type Engine, type EngineBuffer, type Program, upload, view } from "../runtime/engine.ts";
 import type { LlavaConfig } from "./config.ts";
-import { layersNeeded, visionFeatures, visionShapes } from "./vision.ts";
+import { neededWeights, visionFeatures, visionShapes } from "./vision.ts";
 import type { PartWeights } from "./weights.ts";
 
 type VisionParts = Pick<LlavaConfig, "vision" | "features" | "projector">;
@@ -32,20 +32,32 @@ export async function createPictureEncoder(
   weights: PartWeights,
   batch: number,
 ): Promise<PictureEncoder> {
-  const needed = neededWeights(parts);
   const buffers = new Map<string, EngineBuffer>();
-  for (const name of needed) {
-    buffers.set(
-      name,
-      await upload(engine, {
-        dtype: "float32",
-        shape: weights.shapes.get(name)!,
-        data: (await weights.load(name)) as Float32Array<ArrayBuffer>,
-      }),
-    );
+  for (const name of neededWeights(parts.vision, parts.features)) {
+    const data = (await weights.load(name)) as Float32Array<ArrayBuffer>;
+    buffers.set(name, await upload(engine, { dtype: "float32", shape: weights.shapes.get(name)!, data }));
   }
+  const encoder = openTower(engine, parts, (name) => buffers.get(name)!, batch);
+  return {
+    ...encoder,
+    release: async () => {
+      await encoder.release();
+      for (const buffer of buffers.values()) engine.free(buffer);
+    },
+  };
+}
+
+/** A tower whose weights lie in the engine: pictures are encoded with them as they are at each call. */
+export function openTower(
+  engine: Engine,
+  parts: VisionParts,
+  parameter: (name: string) => EngineBuffer,
+  batch: number,
+): PictureEncoder {
+  const needed = neededWeights(parts.vision, parts.features);
   const programs = new Map<number, Program>();
   const pixels = engine.allocate("float32", [batch, 3, parts.vision.imageSize, parts.vision.imageSize]);
+  const bound = (): Bindings => Object.fromEntries(needed.map((name) => [name, parameter(name)]));
   const one = sizeOf(encoderGraph(parts, 1).outputs[0]!.shape);
   const features = engine.allocate("float32", [batch * one]);
   return {
@@ -61,7 +73,7 @@ export async function createPictureEncoder(
           const program = programs.get(size) ?? (await engine.load(encoderGraph(parts, size)));
           programs.set(size, program);
           results.push(
-            ...(await run(engine, program, buffers, { pixels, features }, pictures.slice(at, at + size), one)),
+            ...(await run(engine, program, bound(), { pixels, features }, pictures.slice(at, at + size), one)),
           );
           at += size;
         }
@@ -70,7 +82,7 @@ export async function createPictureEncoder(
     },
     release: async () => {
       for (const program of programs.values()) await engine.unload(program);
-      for (const buffer of [...buffers.values(), pixels, features]) engine.free(buffer);
+      for (const buffer of [pixels, features]) engine.free(buffer);
     },
   };
 }
@@ -78,7 +90,7 @@ export async function createPictureEncoder(
 async function run(
   engine: Engine,
   program: Program,
-  weights: ReadonlyMap<string, EngineBuffer>,
+  weights: Bindings,
   space: { readonly pixels: EngineBuffer<"float32">; readonly features: EngineBuffer<"float32"> },
   pictures: readonly Float32Array[],
   one: number,
@@ -88,21 +100,12 @@ async function run(
   pictures.forEach((picture, i) => joined.set(picture, i * picture.length));
   const pixels = view(space.pixels, shape);
   const features = view(space.features, program.outputs["features"]!.shape);
-  const bound = Object.fromEntries([...weights].filter(([name]) => name in program.inputs));
   const { value } = await engine
     .pass()
     .write(pixels, joined)
-    .run(program, { pixels, ...bound }, { features })
+    .run(program, { pixels, ...weights }, { features })
     .read("value", features)
     .submit();
   const all = value!.data as Float32Array<ArrayBuffer>;
   return pictures.map((_, i) => all.slice(i * one, (i + 1) * one));
-}
-
-function neededWeights({ vision, features }: VisionParts): string[] {
-  const layers = layersNeeded(vision, features.layer);
-  return [...visionShapes(vision).keys()].filter((name) => {
-    const inside = /^layers\.(\d+)\./.exec(name);
-    return inside ? Number(inside[1]) < layers : !name.startsWith("post_norm");
-  });
 }

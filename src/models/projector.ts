@@ -8,11 +8,21 @@ import { linear } from "../nn/linear.ts";
 import type { LlavaConfig } from "./config.ts";
 import type { Weights } from "./llama.ts";
 
-type ProjectorParts = Pick<LlavaConfig, "vision" | "language" | "projector">;
+type ProjectorParts = Pick<LlavaConfig, "vision" | "language" | "projector" | "features">;
+
+/** Width of a feature before the projector: hidden states side by side, r² patches in one. */
+export function featureWidth({
+  vision,
+  projector,
+  features,
+}: Pick<LlavaConfig, "vision" | "projector" | "features">): number {
+  return vision.hiddenSize * [features.layer].flat().length * projector.pixelShuffle ** 2;
+}
 
 /** Weights by Hugging Face's names below `multi_modal_projector.`; a linear projector has `linear_1` alone. */
-export function projectorShapes({ vision, language, projector }: ProjectorParts): Map<string, Shape> {
-  const input = vision.hiddenSize * projector.pixelShuffle ** 2;
+export function projectorShapes(config: ProjectorParts): Map<string, Shape> {
+  const { language, projector } = config;
+  const input = featureWidth(config);
   const width = language.hiddenSize;
   const shapes = new Map<string, Shape>([["linear_1.weight", [width, input]]]);
   if (projector.bias) shapes.set("linear_1.bias", [width]);
@@ -35,7 +45,7 @@ export function pixelShuffle(x_BPE: Value, r: number): Value {
 }
 
 /** Features that were shuffled already, [rows, r²·E] → [rows, L]. */
-export function project(x: Value, w: Weights, { projector }: ProjectorParts): Value {
+export function project(x: Value, w: Weights, { projector }: Pick<LlavaConfig, "projector">): Value {
   const bias = (name: string): Value | undefined => (projector.bias ? w(`${name}.bias`) : undefined);
   const first = linear(x, w("linear_1.weight"), bias("linear_1"));
   if (projector.kind === "linear") return first;

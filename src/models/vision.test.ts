@@ -81,7 +81,7 @@ describe("features", () => {
       [1, 1],
       [2, 2],
     ] as const;
-    for (const [layer, needed] of pairs) expect(layersNeeded(vision, layer)).toBe(needed);
+    for (const [layer, needed] of pairs) expect(layersNeeded(vision, { layer })).toBe(needed);
   });
 
   it("drop the first position when asked to, as transformers does for any family", async () => {

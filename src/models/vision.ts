@@ -46,7 +46,8 @@ function patchRows(pixels_B3HW: Value, patch: number): Value {
   return reshape(transpose(split, [0, 2, 4, 1, 3, 5]), [b * rows * columns, 3 * patch * patch]);
 }
 
-function embeddings(pixels_B3HW: Value, w: Weights, c: VisionConfig): Value {
+/** Patches, class token and positions before the first layer: pixels [B, 3, H, W] → [B, S, E]. */
+export function visionEmbeddings(pixels_B3HW: Value, w: Weights, c: VisionConfig): Value {
   const b = pixels_B3HW.shape[0]!;
   const e = c.hiddenSize;
   const traits = familyTraits[c.family];
@@ -58,7 +59,20 @@ function embeddings(pixels_B3HW: Value, w: Weights, c: VisionConfig): Value {
   return traits.preNorm ? layerNorm(placed, w("pre_norm.weight"), w("pre_norm.bias"), c.layerNormEpsilon) : placed;
 }
 
-function encoderLayer(x_BSE: Value, w: Weights, c: VisionConfig): Value {
+/** What a layer computes: its output, and what its large products made (worth keeping for the backward pass). */
+export interface VisionLayerValues {
+  readonly q_BH1SD: Value;
+  readonly k_BHSD: Value;
+  readonly v_BHSD: Value;
+  /** rows of all pictures, N = B·S */
+  readonly attended_NE: Value;
+  readonly residual_BSE: Value;
+  readonly inner_BSF: Value;
+  readonly output_BSE: Value;
+}
+
+/** One layer: [B, S, E] → [B, S, E]; weights by their names within the layer. */
+export function visionLayer(x_BSE: Value, w: Weights, c: VisionConfig): VisionLayerValues {
   const [b, s, e] = x_BSE.shape as [number, number, number];
   const norm = (x: Value, name: string): Value =>
     layerNorm(x, w(`${name}.weight`), w(`${name}.bias`), c.layerNormEpsilon);
@@ -67,28 +81,53 @@ function encoderLayer(x_BSE: Value, w: Weights, c: VisionConfig): Value {
   const normed = reshape(norm(x_BSE, "norm1"), [b * s, e]);
   const heads = (name: string): Value => splitHeads(project(normed, name), b, c.heads, 1);
   const flat = (x: Value): Value => reshape(x, [b, c.heads, s, e / c.heads]);
-  const attended = mergeHeads(attention(heads("q"), [{ k_BKSD: flat(heads("k")), v_BKSD: flat(heads("v")) }]));
-  const residual = add(x_BSE, reshape(project(attended, "o"), [b, s, e]));
-  const hidden = activations[c.activation](project(norm(residual, "norm2"), "fc1"));
-  return add(residual, project(hidden, "fc2"));
+  const [q_BH1SD, k_BHSD, v_BHSD] = [heads("q"), flat(heads("k")), flat(heads("v"))];
+  const attended_NE = mergeHeads(attention(q_BH1SD, [{ k_BKSD: k_BHSD, v_BKSD: v_BHSD }]));
+  const residual_BSE = add(x_BSE, reshape(project(attended_NE, "o"), [b, s, e]));
+  const inner_BSF = project(norm(residual_BSE, "norm2"), "fc1");
+  const output_BSE = add(residual_BSE, project(activations[c.activation](inner_BSF), "fc2"));
+  return { q_BH1SD, k_BHSD, v_BHSD, attended_NE, residual_BSE, inner_BSF, output_BSE };
 }
 
-/** Layers that must run for a feature layer: hidden states are the embeddings, then each layer's output. */
-export function layersNeeded(c: VisionConfig, layer: number): number {
-  return layer < 0 ? c.layers + 1 + layer : layer;
+/** The hidden states that features are made of: 0 the embeddings, n the output of the n-th layer. */
+export function chosenStates(c: VisionConfig, { layer }: Pick<FeatureConfig, "layer">): number[] {
+  return [layer].flat().map((index) => (index < 0 ? c.layers + 1 + index : index));
+}
+
+/** Layers that must run for the chosen hidden states. */
+export function layersNeeded(c: VisionConfig, features: Pick<FeatureConfig, "layer">): number {
+  return Math.max(...chosenStates(c, features));
+}
+
+/** Weights that features depend on: the layers behind the last chosen hidden state, and the final norm, do nothing. */
+export function neededWeights(c: VisionConfig, features: Pick<FeatureConfig, "layer">): string[] {
+  const layers = layersNeeded(c, features);
+  return [...visionShapes(c).keys()].filter((name) => {
+    const inside = /^layers\.(\d+)\./.exec(name);
+    return inside ? Number(inside[1]) < layers : !name.startsWith("post_norm");
+  });
+}
+
+/** Hidden states [B, S, E] each → features [B, positions (-1), n·E]: "default" drops the first position of each. */
+export function selectFeatures(states_BSE: readonly Value[], { select }: Pick<FeatureConfig, "select">): Value {
+  const kept = states_BSE.map((x) => slice(x, 1, select === "default" ? 1 : 0, x.shape[1]!));
+  return kept.length === 1 ? kept[0]! : concat(kept, 2);
 }
 
 /**
- * The chosen hidden state: pixels [B, 3, H, W] → [B, positions (-1), E].
+ * The chosen hidden states side by side: pixels [B, 3, H, W] → [B, positions (-1), n·E].
  * As in transformers, hidden states are taken before the final norm, and "default" drops the first position
  * of any family, a patch where there is no class token.
  */
 export function visionFeatures(pixels_B3HW: Value, w: Weights, c: VisionConfig, features: FeatureConfig): Value {
-  let x_BSE = embeddings(pixels_B3HW, w, c);
-  for (let layer = 0; layer < layersNeeded(c, features.layer); layer++) {
-    x_BSE = encoderLayer(x_BSE, (name) => w(`layers.${layer}.${name}`), c);
+  const states = [visionEmbeddings(pixels_B3HW, w, c)];
+  for (let layer = 0; layer < layersNeeded(c, features); layer++) {
+    states.push(visionLayer(states[layer]!, (name) => w(`layers.${layer}.${name}`), c).output_BSE);
   }
-  return slice(x_BSE, 1, features.select === "default" ? 1 : 0, x_BSE.shape[1]!);
+  return selectFeatures(
+    chosenStates(c, features).map((at) => states[at]!),
+    features,
+  );
 }
 
 /** The whole tower: every layer and the final norm, [B, S, E]. */

@@ -83,6 +83,17 @@ function list(kind: string, names: readonly string[]): string {
   return `${kind} ${shown}${names.length > 3 ? ` and ${names.length - 3} more` : ""}`;
 }
 
+/** A part's weights of these names alone. */
+export function someWeights({ shapes, load }: PartWeights, names: readonly string[]): PartWeights {
+  return { shapes: new Map(names.map((name) => [name, shapes.get(name)!])), load };
+}
+
+/** A part's weights with those of other values in their place. */
+export function overlaid(weights: PartWeights, others: PartWeights | undefined): PartWeights {
+  if (others === undefined) return weights;
+  return { ...weights, load: (name) => (others.shapes.has(name) ? others : weights).load(name) };
+}
+
 /** Weights that lie in memory. */
 export function memoryWeights(
   tensors: ReadonlyMap<string, { readonly shape: Shape; readonly data: Float32Array }>,

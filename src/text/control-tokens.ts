@@ -1,5 +1,11 @@
 // Control tokens: finding them in trusted text, and appending new ones to a tokenizer's files.
-import type { AddedToken, Json, NamedToken, TokenizerFacts } from "./tokenizer-files.ts";
+import {
+  type AddedToken,
+  type Json,
+  looksLikeMarker,
+  type NamedToken,
+  type TokenizerFacts,
+} from "./tokenizer-files.ts";
 
 /** Splits trusted text at control tokens, the longest match first; white space goes where a token strips it. */
 export function createControlSplitter(
@@ -30,16 +36,20 @@ export function createControlSplitter(
   };
 }
 
-/** Both files with `tokens` as special tokens; tokens that exist keep their id, new ones follow the last id. */
-export function appendControls(
+/**
+ * Both files with `tokens` added; tokens that exist keep their id, new ones follow the last id. Those that look like
+ * markers (`<box>`, `[IMG]`) become special tokens, others words that are found in text.
+ */
+export function appendTokens(
   json: Json,
   config: Json,
   facts: TokenizerFacts,
   tokens: readonly string[],
 ): { json: Json; config: Json } {
+  const markers = tokens.filter(looksLikeMarker);
   // transformers only finds special tokens inside text reliably when they are matched before normalisation
   const added = ((json["added_tokens"] ?? []) as Json[]).map((token) =>
-    token["special"] === true || tokens.includes(String(token["content"]))
+    token["special"] === true || markers.includes(String(token["content"]))
       ? { ...token, special: true, normalized: false }
       : token,
   );
@@ -47,7 +57,8 @@ export function appendControls(
   for (const content of new Set(tokens)) {
     if (added.some((token) => token["content"] === content)) continue;
     const id = facts.controls.get(content)?.id ?? next++;
-    added.push({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true });
+    const special = looksLikeMarker(content);
+    added.push({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special });
   }
   const known = config["additional_special_tokens"];
   return {
@@ -57,7 +68,7 @@ export function appendControls(
       // the generic class takes tokenizer.json as it is; others rebuild parts of it
       tokenizer_class: "PreTrainedTokenizerFast",
       added_tokens_decoder: Object.fromEntries(added.map(({ id, ...token }) => [String(id), token])),
-      additional_special_tokens: [...new Set([...(Array.isArray(known) ? known : []), ...tokens])],
+      additional_special_tokens: [...new Set([...(Array.isArray(known) ? known : []), ...markers])],
     },
   };
 }

@@ -84,7 +84,7 @@ export function readTokenizerFiles(tokenizerJson: unknown, tokenizerConfig: unkn
 }
 
 /** Added tokens that are not marked special, yet can only be meant as structure: `<tool_call>`, `[IMG]`. */
-function looksLikeMarker(content: string): boolean {
+export function looksLikeMarker(content: string): boolean {
   return /^(<\S+>|\[\S+\])$/u.test(content);
 }
 

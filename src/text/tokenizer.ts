@@ -1,6 +1,6 @@
 // A model's tokenizer: plain text to ids and back, with control tokens kept strictly apart from text.
 import { InputError } from "../errors.ts";
-import { appendControls, createControlSplitter } from "./control-tokens.ts";
+import { appendTokens, createControlSplitter } from "./control-tokens.ts";
 import { createPlainEncoder, loadLibrary, type Library, type PlainEncoder } from "./plain-text.ts";
 import { createDecodingStream, type DecodingStream } from "./stream.ts";
 import { readTokenizerFiles, type Json, type NamedToken } from "./tokenizer-files.ts";
@@ -41,7 +41,10 @@ export interface Tokenizer {
   decode(ids: Iterable<number>, options?: DecodeOptions): string;
   /** Decodes id by id; what it emits, joined, equals `decode` of all ids. */
   stream(options?: DecodeOptions): DecodingStream;
-  /** The same tokenizer with control tokens appended (those it has already keep their id), and the files to save. */
+  /**
+   * The same tokenizer with tokens appended (those it has already keep their id), and the files to save. Those that
+   * look like markers (`<box>`, `[IMG]`) become control tokens, others words that text becomes.
+   */
   withAdded(tokens: readonly string[]): AddedTokenizer;
 }
 
@@ -94,7 +97,7 @@ export function createTokenizer({ tokenizerJson, tokenizerConfig, where }: Token
     decode,
     stream: (options = {}) => createDecodingStream((ids) => decode(ids, options)),
     withAdded(tokens) {
-      const files = appendControls(json, config, facts, tokens);
+      const files = appendTokens(json, config, facts, tokens);
       const added = { tokenizerJson: files.json, tokenizerConfig: files.config };
       return { tokenizer: createTokenizer({ ...added, where }), ...added };
     },

@@ -3,13 +3,13 @@ import { InputError } from "../errors.ts";
 import { random } from "../data/random.ts";
 import { type Shape, sizeOf } from "../graph/tensor.ts";
 import { parsePreprocessor, type Preprocessor, withFit } from "../image/preprocessor.ts";
-import type { LanguageConfig, LlavaConfig } from "../models/config.ts";
-import { embeddingName } from "../models/llama.ts";
+import { checkLayers, type LlavaConfig } from "../models/config.ts";
 import { openLanguage, openLlava, openVision, type TokenizerFiles } from "../models/node.ts";
 import { projectorShapes } from "../models/projector.ts";
 import { memoryWeights, type PartWeights } from "../models/weights.ts";
-import { createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 import type { ContinuedModel, NewModel, Recipe } from "./recipe.ts";
+import { addTokens } from "./vocabulary.ts";
 
 export const imageToken = "<image>";
 
@@ -34,14 +34,16 @@ export function assemble(recipe: Recipe): Promise<Assembly> {
 
 async function continued(model: ContinuedModel): Promise<Assembly> {
   const files = await openLlava(model.path);
-  const tokenizerFiles = await files.tokenizer();
+  const language = { config: files.config.language, weights: files.language };
+  const extended = addTokens(await files.tokenizer(), language, model.new_tokens ?? []);
+  const template = model.template === undefined ? {} : { template: model.template };
   return {
-    config: model.template === undefined ? files.config : { ...files.config, template: model.template },
+    config: { ...files.config, language: extended.config, ...template },
     vision: files.vision,
     projector: files.projector,
-    language: files.language,
-    tokenizer: createTokenizer(tokenizerFiles),
-    tokenizerFiles,
+    language: extended.weights,
+    tokenizer: extended.tokenizer,
+    tokenizerFiles: extended.tokenizerFiles,
     preprocessor: parsePreprocessor(await files.preprocessor(), files.where, files.config.vision.family),
     endIds: files.endIds,
     close: files.close,
@@ -50,10 +52,8 @@ async function continued(model: ContinuedModel): Promise<Assembly> {
 
 async function joined(model: NewModel, seed: number): Promise<Assembly> {
   const [vision, language] = [await openVision(model.vision.path), await openLanguage(model.language.path)];
-  const original = await language.tokenizer();
-  const added = createTokenizer(original).withAdded([imageToken]);
-  const imageTokenId = added.tokenizer.controlId(imageToken)!;
-  const extended = extendVocabulary(language.config, language.weights, imageTokenId);
+  const tokens = [imageToken, ...(model.new_tokens ?? [])];
+  const extended = addTokens(await language.tokenizer(), language, tokens);
   // a SigLIP tower has nothing but patches: "default" would drop the first of them, as it does in transformers
   const dropsClass = model.vision.tokens === "patch" && vision.config.family !== "siglip";
   const config: LlavaConfig = {
@@ -66,9 +66,10 @@ async function joined(model: NewModel, seed: number): Promise<Assembly> {
       activation: "gelu",
     },
     features: { layer: model.vision.layer, select: dropsClass ? "default" : "full" },
-    imageTokenId,
+    imageTokenId: extended.tokenizer.controlId(imageToken)!,
     ...(model.template === undefined ? {} : { template: model.template }),
   };
+  checkLayers(config, model.vision.path);
   checkShuffle(config, model.vision.path);
   const preprocessor = parsePreprocessor(await vision.preprocessor(), vision.where, vision.config.family);
   return {
@@ -76,8 +77,8 @@ async function joined(model: NewModel, seed: number): Promise<Assembly> {
     vision: vision.weights,
     projector: freshProjector(config, seed),
     language: extended.weights,
-    tokenizer: added.tokenizer,
-    tokenizerFiles: { ...original, tokenizerJson: added.tokenizerJson, tokenizerConfig: added.tokenizerConfig },
+    tokenizer: extended.tokenizer,
+    tokenizerFiles: extended.tokenizerFiles,
     preprocessor: model.vision.fit === undefined ? preprocessor : withFit(preprocessor, model.vision.fit),
     endIds: language.endIds,
     close: async () => {
@@ -110,35 +111,4 @@ function freshProjector(config: LlavaConfig, seed: number): PartWeights {
     return Float32Array.from({ length: sizeOf(shape) }, () => (2 * draw.float() - 1) * bound);
   };
   return memoryWeights(new Map([...shapes].map(([name, shape]) => [name, { shape, data: fill(name, shape) }])));
-}
-
-/** Embedding rows beyond the base's start at the mean of the others (as LLaVA does); rounded up to 64 as transformers does. */
-function extendVocabulary(
-  config: LanguageConfig,
-  weights: PartWeights,
-  lastId: number,
-): { config: LanguageConfig; weights: PartWeights } {
-  if (lastId < config.vocabSize) return { config, weights };
-  const vocabSize = Math.ceil((lastId + 1) / 64) * 64;
-  const grows = (name: string): boolean => name === embeddingName || name === "lm_head.weight";
-  const shapes = new Map(
-    [...weights.shapes].map(([name, shape]) => [name, grows(name) ? [vocabSize, config.hiddenSize] : shape]),
-  );
-  return {
-    config: { ...config, vocabSize },
-    weights: {
-      shapes,
-      load: async (name) =>
-        grows(name) ? withMeanRows(await weights.load(name), config, vocabSize) : weights.load(name),
-    },
-  };
-}
-
-function withMeanRows(rows: Float32Array, { vocabSize, hiddenSize }: LanguageConfig, wanted: number): Float32Array {
-  const all = new Float32Array(wanted * hiddenSize);
-  all.set(rows);
-  const mean = new Float64Array(hiddenSize);
-  for (let i = 0; i < rows.length; i++) mean[i % hiddenSize]! += rows[i]! / vocabSize;
-  for (let row = vocabSize; row < wanted; row++) all.set(mean, row * hiddenSize);
-  return all;
 }

@@ -1,6 +1,6 @@
 // A micro-batch backward: through the layers to the embedding rows and the projector.
 import { embeddingName, layerPrefix } from "../models/llama.ts";
-import type { EngineBuffer, Pass } from "../runtime/engine.ts";
+import type { EngineBuffer, Pass, Program } from "../runtime/engine.ts";
 import type { MicroBatch } from "./micro-batch.ts";
 import {
   copyPictures,
@@ -11,6 +11,7 @@ import {
   shapeOf,
   type StepContext,
 } from "./step-context.ts";
+import { backwardTower } from "./tower-pass.ts";
 import type { Workspace } from "./workspace.ts";
 
 export async function backwardLayers(
@@ -47,14 +48,14 @@ export async function backwardLayers(
   if (trained) context.summed.add("layers");
 }
 
-/** Gradients of embedding rows, and of the projector through the picture rows. */
+/** Gradients of embedding rows, and of what made the picture rows. */
 export async function backwardEmbedding(
   context: StepContext,
   pass: Pass,
   batch: MicroBatch,
   space: Workspace,
 ): Promise<void> {
-  const { config, parts, programs } = context;
+  const { config, parts } = context;
   const dx0 = space.dx[space.saved.length % 2]!;
   if (parts.language.trained) {
     const table = parts.language.trained.state(embeddingName).gradient;
@@ -63,7 +64,18 @@ export async function backwardEmbedding(
     pass.call({ kernel: "scatterAddRows", table, ids: space.ids, from: dx0 });
     context.summed.add("embedding");
   }
-  if (!parts.projector.trained || batch.pictures.length === 0) return;
+  if (batch.pictures.length === 0 || !(parts.projector.trained || parts.vision?.trained)) return;
+  await backwardPictures(context, pass, batch, dx0);
+}
+
+/** Through the picture rows to the projector, and to the tower where it learns. */
+async function backwardPictures(
+  context: StepContext,
+  pass: Pass,
+  batch: MicroBatch,
+  dx0: EngineBuffer<"float32">,
+): Promise<void> {
+  const { config, parts, tower } = context;
   const pictures = context.pictures(batch.pictures.length);
   copyPictures(pass, batch, config.language.hiddenSize, (place, offset, width) => ({
     from: dx0,
@@ -71,16 +83,16 @@ export async function backwardEmbedding(
     fromOffset: place.start * width,
     intoOffset: offset,
   }));
-  const graphs = programs.projector(pictures.features.shape[0]!);
+  const program = await projectorProgram(context, pictures.features.shape[0]!);
   const again = context.summed.has("projector");
-  const program = await (again ? graphs.accumulate() : graphs.backward());
   const outputs: Record<string, EngineBuffer> = {};
   const sums: Record<string, EngineBuffer> = {};
-  for (const name of parts.projector.shapes.keys()) {
-    const { gradient } = parts.projector.trained.state(name);
+  for (const name of parts.projector.trained ? parts.projector.shapes.keys() : []) {
+    const { gradient } = parts.projector.trained!.state(name);
     outputs[`grad.${name}`] = gradient;
     if (again) sums[`sum.${name}`] = gradient;
   }
+  if (tower) outputs["dfeatures"] = tower.part(0, batch.pictures.length).dfeatures;
   const inputs = {
     features: pictures.features,
     dprojected: pictures.dprojected,
@@ -88,5 +100,14 @@ export async function backwardEmbedding(
     ...sums,
   };
   pass.run(program, needed(program.inputs, inputs), outputs);
-  context.summed.add("projector");
+  if (parts.projector.trained) context.summed.add("projector");
+  if (tower) await backwardTower(context, pass, batch.pictures.length);
+}
+
+function projectorProgram({ parts, programs, summed }: StepContext, rows: number): Promise<Program> {
+  const graphs = programs.projector(rows);
+  const again = summed.has("projector");
+  if (parts.vision === undefined) return again ? graphs.accumulate() : graphs.backward();
+  if (!parts.projector.trained) return graphs.through();
+  return again ? graphs.accumulateThrough() : graphs.backwardThrough();
 }

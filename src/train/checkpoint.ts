@@ -142,17 +142,18 @@ export async function isIntact({ path, sha256 }: StoredCheckpoint): Promise<bool
   }
 }
 
-/** A part's weights as a finished stage left them; undefined when that stage did not train the part. */
+/** A part's weights as a finished stage left them, those that it trained; undefined when it trained none. */
 export async function finishedWeights(
   checkpoint: StoredCheckpoint,
   part: TrainedPart,
   shapes: PartWeights["shapes"],
 ): Promise<PartWeights | undefined> {
-  const first = [...shapes.keys()][0]!;
-  const has = await withWeights(checkpoint, (file) => Promise.resolve(file.tensors.has(`${part}.${first}`)));
-  return has
-    ? { shapes, load: (name) => withWeights(checkpoint, (file) => file.loadFloat32(`${part}.${name}`)) }
-    : undefined;
+  const key = (name: string): string => `${part}.${name}`;
+  const trained = await withWeights(checkpoint, ({ tensors }) =>
+    Promise.resolve(new Map([...shapes].filter(([name]) => tensors.has(key(name))))),
+  );
+  if (trained.size === 0) return undefined;
+  return { shapes: trained, load: (name) => withWeights(checkpoint, (file) => file.loadFloat32(key(name))) };
 }
 
 /** Puts weights and optimiser state of an unfinished stage back into the engine. */

@@ -8,10 +8,12 @@ import { openFile, writeFileAtomic } from "../formats/node.ts";
 import { readSafetensors } from "../formats/safetensors.ts";
 import { encodeSafetensors } from "../formats/safetensors-write.ts";
 import { decodePicture, pictureHash, readPictureBytes } from "../image/node.ts";
+import { orient } from "../image/pixels.ts";
 import { preprocess } from "../image/preprocess.ts";
-import { preprocessorKey } from "../image/preprocessor.ts";
+import { type Preprocessor, preprocessorKey } from "../image/preprocessor.ts";
 import { tokensPerPicture } from "../models/config.ts";
 import { createPictureEncoder, type PictureEncoder } from "../models/encode-pictures.ts";
+import { featureWidth } from "../models/projector.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { Assembly } from "./assemble.ts";
 
@@ -33,6 +35,8 @@ export interface FeatureProgress {
 export interface PictureSource {
   readonly image: string;
   readonly root: string;
+  /** flipped left to right */
+  readonly mirrored?: boolean;
 }
 
 export interface FeatureOptions {
@@ -50,9 +54,21 @@ const float16Max = 65504;
 const batch = 8;
 
 /** The name that samples' pictures go by when several folders are in play. */
-export const pictureName = ({ image, root }: PictureSource): string => `${root}\n${image}`;
+export const pictureName = ({ image, root, mirrored = false }: PictureSource): string =>
+  `${root}\n${image}${mirrored ? "\nmirrored" : ""}`;
 
-const fileName = (hash: string): string => `${hash}.safetensors`;
+/** A picture's pixels as the tower takes them, [3, H, W]. Throws what decoding throws. */
+export async function preparePicture(
+  { image, root, mirrored = false }: PictureSource,
+  bytes: Uint8Array,
+  preprocessor: Preprocessor,
+): Promise<Float32Array> {
+  const pixels = await decodePicture(bytes, pictureFile(root, image));
+  // EXIF's orientation 2 is the mirror image
+  return preprocess(mirrored ? orient(pixels, 2) : pixels, preprocessor);
+}
+
+const fileName = (hash: string, mirrored = false): string => `${hash}${mirrored ? "-mirrored" : ""}.safetensors`;
 
 /** Encodes what the cache lacks. A kill leaves whole files only, so that the next run goes on where this one stopped. */
 export async function cacheFeatures(options: FeatureOptions): Promise<FeatureStore> {
@@ -67,7 +83,7 @@ export async function cacheFeatures(options: FeatureOptions): Promise<FeatureSto
     signal?.throwIfAborted();
     const group = pictures.slice(start, start + batch);
     const read = await Promise.all(group.map(async ({ image, root }) => readPictureBytes(pictureFile(root, image))));
-    const names = read.map((bytes) => fileName(pictureHash(bytes)));
+    const names = read.map((bytes, i) => fileName(pictureHash(bytes), group[i]!.mirrored));
     group.forEach((picture, i) => files.set(pictureName(picture), join(folder, names[i]!)));
     const missing = group.flatMap((picture, i) =>
       known.has(names[i]!) ? [] : [{ picture, bytes: read[i]!, name: names[i]! }],
@@ -104,11 +120,7 @@ async function encodeGroup(
   missing: readonly Missing[],
   folder: string,
 ): Promise<void> {
-  const pixels = await Promise.all(
-    missing.map(async ({ picture, bytes }) =>
-      preprocess(await decodePicture(bytes, pictureFile(picture.root, picture.image)), preprocessor),
-    ),
-  );
+  const pixels = await Promise.all(missing.map(({ picture, bytes }) => preparePicture(picture, bytes, preprocessor)));
   const features = await encoder.encode(pixels);
   const tokens = tokensPerPicture(config);
   await Promise.all(
@@ -127,7 +139,7 @@ async function loadFeatures(
   { config }: FeatureOptions["assembly"],
   paths: readonly string[],
 ): Promise<Float32Array<ArrayBuffer>> {
-  const one = tokensPerPicture(config) * config.vision.hiddenSize * config.projector.pixelShuffle ** 2;
+  const one = tokensPerPicture(config) * featureWidth(config);
   const all = new Float32Array(paths.length * one);
   await Promise.all(
     paths.map(async (path, i) => {

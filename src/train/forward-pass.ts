@@ -3,7 +3,8 @@ import { embeddingName } from "../models/llama.ts";
 import type { Pass } from "../runtime/engine.ts";
 import type { MicroBatch } from "./micro-batch.ts";
 import { copyPictures, layerWeights, projectorWeights, rowInputs, shapeOf, type StepContext } from "./step-context.ts";
-import type { Workspace } from "./workspace.ts";
+import { forwardTower } from "./tower-pass.ts";
+import type { PictureSpace, Workspace } from "./workspace.ts";
 
 /** Token rows gathered from the embedding, picture rows from the projector. */
 export async function embed(context: StepContext, pass: Pass, batch: MicroBatch, space: Workspace): Promise<void> {
@@ -24,21 +25,26 @@ export async function embed(context: StepContext, pass: Pass, batch: MicroBatch,
     );
   if (batch.pictures.length === 0) return;
   const pictures = context.pictures(batch.pictures.length);
-  const features = await context.features(batch.pictures.map((place) => place.image));
+  await lookAt(context, pass, batch, pictures);
   const { forward } = programs.projector(pictures.features.shape[0]!);
-  pass
-    .write(pictures.features, features, { transfer: true })
-    .run(
-      await forward(),
-      { features: pictures.features, ...projectorWeights(context) },
-      { projected: pictures.projected },
-    );
+  pass.run(
+    await forward(),
+    { features: pictures.features, ...projectorWeights(context) },
+    { projected: pictures.projected },
+  );
   copyPictures(pass, batch, config.language.hiddenSize, (place, offset, width) => ({
     from: pictures.projected,
     into: x0,
     fromOffset: offset,
     intoOffset: place.start * width,
   }));
+}
+
+/** Features as they were computed once, or by the tower as it stands where it learns. */
+async function lookAt(context: StepContext, pass: Pass, batch: MicroBatch, space: PictureSpace): Promise<void> {
+  const given = await context.features(batch.pictures.map((place) => place.image));
+  if (context.tower) await forwardTower(context, pass, given, batch.pictures.length, space);
+  else pass.write(space.features, given, { transfer: true });
 }
 
 export async function forwardLayers(

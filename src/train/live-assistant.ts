@@ -3,9 +3,10 @@ import type { Assistant } from "../generate/assistant.ts";
 import { createGenerator } from "../generate/generator.ts";
 import { createPictureProjector, type PictureProjector, type PictureReader } from "../generate/pictures.ts";
 import { tokensPerPicture } from "../models/config.ts";
+import { openTower } from "../models/encode-pictures.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { Assembly } from "./assemble.ts";
-import type { FeatureStore } from "./features.ts";
+import type { StagePictures } from "./pixels.ts";
 import type { StageRecipe } from "./recipe.ts";
 import { stageTemplate } from "./stage-samples.ts";
 import type { Parts } from "./step-context.ts";
@@ -15,7 +16,7 @@ export interface LiveModel {
   readonly assembly: Pick<Assembly, "config" | "tokenizer" | "tokenizerFiles" | "preprocessor" | "endIds">;
   readonly stage: StageRecipe;
   readonly parts: Parts;
-  readonly features: FeatureStore;
+  readonly features: StagePictures;
 }
 
 /** Answers as the stage writes conversations, until the next step changes the weights: then it must be released. */
@@ -23,7 +24,11 @@ export async function openLiveAssistant({ engine, assembly, stage, parts, featur
   const { config, tokenizer, preprocessor, endIds } = assembly;
   const projector = await createPictureProjector(engine, config, parts.projector.parameter);
   const generator = createGenerator({ engine, config: config.language, parameter: parts.language.parameter });
-  const reader = featureReader(tokensPerPicture(config), features, projector);
+  const tokens = tokensPerPicture(config);
+  const tower = parts.vision && openTower(engine, config, parts.vision.parameter, 1);
+  const reader = tower
+    ? pictureReader(tokens, projector, async (_, pixels) => (await tower.encode([await pixels()]))[0]!, tower.release)
+    : pictureReader(tokens, projector, (key) => features.loadByHash!(key));
   return {
     generator,
     tokenizer,
@@ -38,19 +43,25 @@ export async function openLiveAssistant({ engine, assembly, stage, parts, featur
   };
 }
 
-/** Pictures whose features are cached; the projector has one set of buffers, so one picture at a time. */
-function featureReader(tokens: number, features: FeatureStore, projector: PictureProjector): PictureReader {
+/** Pictures by their features; tower and projector have one set of buffers each, so one picture at a time. */
+function pictureReader(
+  tokens: number,
+  projector: PictureProjector,
+  featuresOf: (...picture: Parameters<PictureReader["read"]>) => Promise<Float32Array>,
+  release?: () => Promise<void>,
+): PictureReader {
   let last: Promise<unknown> = Promise.resolve();
   return {
     tokens,
-    read: (key) => {
-      const picture = last.then(async () => ({ key, rows: await projector.project(await features.loadByHash(key)) }));
+    read: (key, pixels) => {
+      const picture = last.then(async () => ({ key, rows: await projector.project(await featuresOf(key, pixels)) }));
       last = picture.catch(() => undefined);
       return picture;
     },
     release: async () => {
       await last;
       await projector.release();
+      await release?.();
     },
   };
 }

@@ -2,6 +2,8 @@
 import { createPictureEncoder } from "../models/encode-pictures.ts";
 import { checkpointName } from "../models/names.ts";
 import type { LlavaFiles } from "../models/node.ts";
+import { neededWeights } from "../models/vision.ts";
+import { someWeights } from "../models/weights.ts";
 import { download, type Engine } from "../runtime/engine.ts";
 import { microBatch } from "./micro-batch.ts";
 import {
@@ -12,7 +14,7 @@ import {
   type StageName,
 } from "./parity-compare.ts";
 import type { Golden } from "./parity-golden.ts";
-import { loadPart } from "./parameters.ts";
+import { loadPart, type PartParameters } from "./parameters.ts";
 import { createStepper, type Stepper } from "./step.ts";
 import type { Features, Parts, TrainedPart } from "./step-context.ts";
 
@@ -20,15 +22,17 @@ type Stages = Partial<Record<StageName, Comparison>>;
 
 /** What the golden's curves were made with (goldens: betas .9/.999, eps 1e-8, no decay, no clipping). */
 const adamw = { betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0, maxGradNorm: 0 } as const;
+const everything = ["vision", "projector", "language"] as const;
 const align = { trained: ["projector"], learningRate: 1e-2 } as const;
 const instruct = { trained: ["projector", "language"], learningRate: 1e-3 } as const;
 
-/** One pass with everything trained, then a curve for each that the golden has. */
+/** One pass with everything trained, the tower too, then a curve for each that the golden has. */
 export async function trainingParity(engine: Engine, files: LlavaFiles, golden: Golden): Promise<Stages> {
   const features = await encodeOnce(engine, files, golden);
   const batch = microBatch(golden.rows, files.config.language);
   const stages: Stages = {};
-  await withStepper(engine, files, golden, features, instruct.trained, async (stepper, parts) => {
+  const live: Features = (images) => Promise.resolve(joined(images.map((image) => golden.pictures[Number(image)]!)));
+  await withStepper(engine, files, golden, live, everything, async (stepper, parts) => {
     const { loss } = await stepper.accumulate([batch]);
     const expected = await golden.output("loss");
     stages.training_loss = compareStage("training_loss", largestDifference([loss], expected, "loss", golden.where));
@@ -57,23 +61,26 @@ async function encodeOnce(engine: Engine, { config, vision }: LlavaFiles, { pict
   const encoder = await createPictureEncoder(engine, config, vision, Math.max(1, pictures.length));
   const encoded = await encoder.encode(pictures);
   await encoder.release();
-  return (images) => {
-    const chosen = images.map((image) => encoded[Number(image)]!);
-    const all = new Float32Array(chosen.reduce((sum, { length }) => sum + length, 0));
-    chosen.forEach((one, i) => all.set(one, i * one.length));
-    return Promise.resolve(all);
-  };
+  return (images) => Promise.resolve(joined(images.map((image) => encoded[Number(image)]!)));
+}
+
+function joined(pictures: readonly Float32Array[]): Float32Array<ArrayBuffer> {
+  const all = new Float32Array(pictures.reduce((sum, { length }) => sum + length, 0));
+  pictures.forEach((one, i) => all.set(one, i * one.length));
+  return all;
 }
 
 async function withStepper(
   engine: Engine,
-  { config, projector, language }: LlavaFiles,
+  { config, vision, projector, language }: LlavaFiles,
   { rows }: Golden,
   features: Features,
   trained: readonly TrainedPart[],
   work: (stepper: Stepper, parts: Parts) => Promise<void>,
 ): Promise<void> {
+  const seeing = someWeights(vision, neededWeights(config.vision, config.features));
   const parts: Parts = {
+    ...(trained.includes("vision") ? { vision: await loadPart(engine, "vision", seeing, true) } : {}),
     projector: await loadPart(engine, "projector", projector, trained.includes("projector")),
     language: await loadPart(engine, "language", language, trained.includes("language")),
   };
@@ -83,17 +90,16 @@ async function withStepper(
     await work(stepper, parts);
   } finally {
     await stepper.release();
-    parts.projector.release();
-    parts.language.release();
+    for (const part of Object.values(parts) as PartParameters[]) part.release();
   }
 }
 
 function trainingGradients(engine: Engine, { config }: LlavaFiles, golden: Golden, parts: Parts): Promise<Comparison> {
   const places = new Map(
-    (["projector", "language"] as const).flatMap((part) =>
-      [...parts[part].shapes.keys()].map((name) => [
+    everything.flatMap((part) =>
+      [...parts[part]!.shapes.keys()].map((name) => [
         checkpointName(part, name, config.vision.family),
-        parts[part].trained!.state(name).gradient,
+        parts[part]!.trained!.state(name).gradient,
       ]),
     ),
   );

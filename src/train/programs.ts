@@ -6,6 +6,7 @@ import type { Engine, Program } from "../runtime/engine.ts";
 import { layerGraphs, maskGraph, type RowShape } from "./decoder.ts";
 import { headGraphs } from "./head.ts";
 import { projectorGraphs } from "./projection.ts";
+import { towerGraphs } from "./tower.ts";
 
 type Compiled<G> = { readonly [K in keyof G]: () => Promise<Program> };
 
@@ -14,6 +15,7 @@ export interface Programs {
   layer(shape: RowShape): Compiled<ReturnType<typeof layerGraphs>>;
   head(rows: number): Compiled<ReturnType<typeof headGraphs>>;
   projector(rows: number): Compiled<ReturnType<typeof projectorGraphs>>;
+  tower(pictures: number): Compiled<ReturnType<typeof towerGraphs>>;
   release(): Promise<void>;
 }
 
@@ -22,7 +24,7 @@ export interface Programs {
  * 1,024 tokens), compiling again takes a tenth of a second: so the sizes used last are kept, and no more.
  * A pass may use two sizes of the head.
  */
-const kept = { layers: 6, heads: 3, projectors: 6 };
+const kept = { layers: 6, heads: 3, projectors: 6, towers: 3 };
 
 /** Each program is compiled on its first use. */
 export function stagePrograms(engine: Engine, config: LlavaConfig): Programs {
@@ -60,6 +62,7 @@ export function stagePrograms(engine: Engine, config: LlavaConfig): Programs {
     layer: lazily(kept.layers, (shape: RowShape) => layerGraphs(config.language, shape)),
     head: lazily(kept.heads, (rows: number) => headGraphs(config.language, rows)),
     projector: lazily(kept.projectors, (rows: number) => projectorGraphs(config, rows)),
+    tower: lazily(kept.towers, (pictures: number) => towerGraphs(config, pictures)),
     release: async () => {
       for (const program of loaded.values()) await engine.unload(await program);
     },

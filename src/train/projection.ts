@@ -4,7 +4,7 @@ import { gradients } from "../autodiff/backward.ts";
 import { add } from "../graph/build.ts";
 import { type Graph, graph, input } from "../graph/graph.ts";
 import type { LlavaConfig } from "../models/config.ts";
-import { project, projectorShapes } from "../models/projector.ts";
+import { featureWidth, project, projectorShapes } from "../models/projector.ts";
 import { inPlace } from "./decoder.ts";
 
 export interface ProjectorGraphs {
@@ -13,25 +13,31 @@ export interface ProjectorGraphs {
   /** features, dprojected → `grad.NAME`; the projector is small, so its inside is computed again */
   readonly backward: Graph;
   readonly accumulate: Graph;
+  /** the same three for a tower that learns: gradients of the features, and with them those of the projector */
+  readonly through: Graph;
+  readonly backwardThrough: Graph;
+  readonly accumulateThrough: Graph;
 }
 
 export function projectorGraphs(config: LlavaConfig, rows: number): ProjectorGraphs {
   const weights = new Map([...projectorShapes(config)].map(([name, shape]) => [name, input(name, "float32", shape)]));
-  const width = config.vision.hiddenSize * config.projector.pixelShuffle ** 2;
-  const projected = project(input("features", "float32", [rows, width]), (name) => weights.get(name)!, config);
+  const width = featureWidth(config);
+  const features = input("features", "float32", [rows, width]);
+  const projected = project(features, (name) => weights.get(name)!, config);
   const dprojected = input("dprojected", "float32", projected.shape);
-  const parts = gradients(new Map([[projected, dprojected]]), [...weights.values()]);
+  const [dfeatures, ...parts] = gradients(new Map([[projected, dprojected]]), [features, ...weights.values()]);
   const named = [...weights.keys()].map((name, i) => [name, parts[i]!] as const);
+  const fresh = Object.fromEntries(named.map(([name, part]) => [`grad.${name}`, part]));
+  const summed = Object.fromEntries(
+    named.map(([name, part]) => [`grad.${name}`, add(input(`sum.${name}`, "float32", part.shape), part)]),
+  );
+  const back = { dfeatures: dfeatures! };
   return {
     forward: graph("projector forward", { projected }),
-    backward: graph("projector backward", Object.fromEntries(named.map(([name, part]) => [`grad.${name}`, part]))),
-    accumulate: inPlace(
-      graph(
-        "projector backward, accumulating",
-        Object.fromEntries(
-          named.map(([name, part]) => [`grad.${name}`, add(input(`sum.${name}`, "float32", part.shape), part)]),
-        ),
-      ),
-    ),
+    backward: graph("projector backward", fresh),
+    accumulate: inPlace(graph("projector backward, accumulating", summed)),
+    through: graph("projector backward, frozen", back),
+    backwardThrough: graph("projector backward to the features", { ...back, ...fresh }),
+    accumulateThrough: inPlace(graph("projector backward to the features, accumulating", { ...back, ...summed })),
   };
 }

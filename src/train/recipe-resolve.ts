@@ -27,14 +27,14 @@ export function resolveRecipe(input: RecipeInput, source: RecipeSource): Recipe 
 }
 
 function resolveModel(model: RecipeInput["model"]): NewModel | ContinuedModel {
-  const template = given("template", model.template);
-  if ("path" in model) return { path: model.path, ...template };
+  const optional = { ...given("template", model.template), ...given("new_tokens", model.new_tokens) };
+  if ("path" in model) return { path: model.path, ...optional };
   const { fit, ...vision } = model.vision;
   return {
     vision: { ...vision, ...given("fit", fit) },
     projector: model.projector ?? { kind: "mlp2x_gelu", pixel_shuffle: 1 },
     language: model.language,
-    ...template,
+    ...optional,
   };
 }
 
@@ -53,18 +53,24 @@ function resolveStage(stage: StageInput, recipe: RecipeInput, rates: StageRecipe
 }
 
 function resolveData(data: StageInput["data"], images: string | undefined): DataSource[] {
-  if (typeof data === "string") return [{ path: data, images: images ?? dirname(data), weight: 1 }];
+  if (typeof data === "string") return [{ path: data, images: images ?? dirname(data), weight: 1, mirror: false }];
   return data.map((each) => ({
     path: each.path,
     images: each.images ?? images ?? dirname(each.path),
     weight: each.weight,
+    mirror: each.mirror,
     ...given("limit", each.limit),
   }));
 }
 
-/** One rate per trained part. LLaVA-1.5 aligns at 1e-3; small language models bear 1e-4 where 7B ones take 2e-5. */
+/**
+ * One rate per trained part. LLaVA-1.5 aligns at 1e-3; small language models bear 1e-4 where 7B ones take 2e-5; a tower
+ * learns at a fifth of that (LLaVA-NeXT trains its own at 2e-6 beside 1e-5).
+ */
 function resolveRates(stage: StageInput, index: number, source: RecipeSource): StageRecipe["learning_rate"] {
-  const rate = stage.learning_rate ?? (stage.train.every((part) => part === "projector") ? 1e-3 : 1e-4);
+  const usual = stage.train.every((part) => part === "projector") ? 1e-3 : 1e-4;
+  const rate: number | StageRecipe["learning_rate"] =
+    stage.learning_rate ?? Object.fromEntries(stage.train.map((part) => [part, part === "vision" ? usual / 5 : usual]));
   if (typeof rate === "number") return Object.fromEntries(stage.train.map((part) => [part, rate]));
   const path = ["stages", index, "learning_rate"];
   for (const part of Object.keys(rate) as Part[]) {

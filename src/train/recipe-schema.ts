@@ -3,8 +3,8 @@ import { z } from "zod";
 import { templates } from "../text/templates.ts";
 import { optimiserNames, optimisers } from "./optimisers/registry.ts";
 
-/** The parts of a model that a stage can train; the vision encoder is frozen, so that its features can be cached. */
-const partNames = ["projector", "language"] as const;
+/** The parts of a model that a stage can train; while the vision encoder is frozen, its features are computed once. */
+const partNames = ["vision", "projector", "language"] as const;
 
 const positive = z.number().positive();
 const fraction = z.number().min(0).max(1);
@@ -18,7 +18,12 @@ const template = z
 const vision = z
   .strictObject({
     path: path.describe("Folder of the vision encoder (CLIP, SigLIP or ViT in Hugging Face's layout)."),
-    layer: z.int().default(-2).describe("Which hidden state is used: -1 the last layer's, -2 the one before, …"),
+    layer: z
+      .union([z.int(), z.array(z.int()).min(1).max(64)])
+      .default(-2)
+      .describe(
+        "Which hidden state is used: -1 the last layer's, -2 the one before, …; a list puts several side by side.",
+      ),
     tokens: z
       .enum(["patch", "cls_patch"])
       .default("patch")
@@ -28,7 +33,7 @@ const vision = z
       .optional()
       .describe("How a picture becomes a square: default as the encoder's preprocessor_config.json says."),
   })
-  .describe("The frozen eyes.");
+  .describe("The eyes: frozen unless a stage trains them.");
 
 const projector = z
   .strictObject({
@@ -43,6 +48,13 @@ const projector = z
   })
   .describe("Vision features → language embeddings.");
 
+const newTokens = z
+  .array(z.string().min(1).max(100))
+  .optional()
+  .describe(
+    "Tokens that the tokenizer lacks, with embedding rows of their own that start at the mean of the others: <marker>s for templates, others as words of the text.",
+  );
+
 const newModel = z.strictObject({
   vision,
   projector: projector.optional(),
@@ -50,11 +62,13 @@ const newModel = z.strictObject({
     .strictObject({ path: path.describe("Folder of the language model in Hugging Face's layout, or a .gguf file.") })
     .describe("The language model."),
   template: template.optional(),
+  new_tokens: newTokens,
 });
 
 const continuedModel = z.strictObject({
   path: path.describe("Folder of a model made before: training goes on from it."),
   template: template.optional(),
+  new_tokens: newTokens,
 });
 
 const dataSource = z.strictObject({
@@ -62,6 +76,12 @@ const dataSource = z.strictObject({
   images: path.optional().describe("Folder that the samples' pictures are relative to: default the stage's images."),
   weight: positive.default(1).describe("How often each sample is seen in an epoch: 2 twice, 0.5 every other one."),
   limit: count.optional().describe("Use only so many samples, chosen by the seed."),
+  mirror: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Train each sample also with its picture flipped left to right, and left and right in its text swapped; samples whose text can't be flipped safely are left as they are.",
+    ),
 });
 
 const picturedFile = {
@@ -127,12 +147,12 @@ const stage = z.strictObject({
   train: z
     .array(z.enum(partNames))
     .min(1)
-    .describe("The parts that learn; the other, and always the vision encoder, stay frozen."),
+    .describe("The parts that learn; the others stay frozen. With vision every picture goes through the encoder anew."),
   batch_size: count.default(16).describe("Samples per optimiser step."),
   learning_rate: z
     .union([positive, rates])
     .optional()
-    .describe("One rate, or one per trained part: default 1e-3 for a projector alone, else 1e-4."),
+    .describe("One rate, or one per trained part: default 1e-3 for a projector alone, else 1e-4, and 2e-5 for vision."),
   epochs: positive.optional().describe("Passes over the data: default 1. Not together with steps."),
   steps: count.optional().describe("Optimiser steps. Not together with epochs."),
   template: template.optional(),

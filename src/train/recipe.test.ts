@@ -53,7 +53,7 @@ describe("a recipe", () => {
       stages: [
         {
           name: "align",
-          data: [{ path: "data/captions.json", images: "photos", weight: 1 }],
+          data: [{ path: "data/captions.json", images: "photos", weight: 1, mirror: false }],
           train: ["projector"],
           batch_size: 32,
           learning_rate: { projector: 1e-3 },
@@ -95,6 +95,15 @@ describe("a recipe", () => {
       epochs: 1,
     });
     expect(recipe.output).toBe("runs/more");
+  });
+
+  it("lets a tower learn at a fifth of the others' rate, unless told", () => {
+    const rates = (rest: string): unknown =>
+      read(`name: more\nmodel: { path: m }\nstages: [{ name: s, data: d/x.json, train: [vision, projector]${rest} }]`)
+        .stages[0]!.learning_rate;
+    expect(rates("")).toEqual({ vision: 2e-5, projector: 1e-4 });
+    expect(rates(", learning_rate: 3.0e-4")).toEqual({ vision: 3e-4, projector: 3e-4 });
+    expect(rates(", learning_rate: { vision: 1.0e-6, projector: 1.0e-3 }")).toEqual({ vision: 1e-6, projector: 1e-3 });
   });
 
   it("reads back as written, whatever is overridden", () => {
@@ -171,7 +180,7 @@ describe("a wrong recipe is refused", () => {
       "an unknown key of the model",
       change("template:  chatml", "tower: x"),
       "RECIPE_UNKNOWN_KEY",
-      /one of vision, projector, language, template, path, got "tower" \(r.yaml:6/,
+      /one of vision, projector, language, template, new_tokens, path, got "tower" \(r.yaml:6/,
     ],
     ["a mistyped needed key", change("language:  {", "langage:  {"), "RECIPE_UNKNOWN_KEY", /did you mean "language"/],
     [
@@ -204,7 +213,7 @@ describe("a wrong recipe is refused", () => {
       "a wrong part",
       change("train: [projector, language]", "train: [all]"),
       "RECIPE_VALUE",
-      /one of projector, language, got "all" \(r.yaml:12/,
+      /one of vision, projector, language, got "all" \(r.yaml:12/,
     ],
     [
       "a missing key",

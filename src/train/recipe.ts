@@ -3,7 +3,7 @@ import { stringify } from "yaml";
 import type { OptimiserName } from "./optimisers/registry.ts";
 
 /** A part of the model that a stage can train. */
-export type Part = "projector" | "language";
+export type Part = "vision" | "projector" | "language";
 export type Schedule = "cosine" | "linear" | "constant";
 
 /** A file of samples with the folder of its pictures; both relative to the current folder. */
@@ -13,6 +13,8 @@ export interface DataSource {
   /** how often each sample is seen in an epoch */
   readonly weight: number;
   readonly limit?: number;
+  /** each sample also with its pictures flipped left to right, where that leaves its text true */
+  readonly mirror: boolean;
 }
 
 /** A file of samples, or of a task's questions, with the folder of its pictures. */
@@ -78,7 +80,8 @@ export interface StageRecipe {
 export interface NewModel {
   readonly vision: {
     readonly path: string;
-    readonly layer: number;
+    /** several are put side by side */
+    readonly layer: number | readonly number[];
     readonly tokens: "patch" | "cls_patch";
     /** absent: as the encoder's preprocessor says */
     readonly fit?: "crop" | "pad" | "stretch";
@@ -86,12 +89,14 @@ export interface NewModel {
   readonly projector: { readonly kind: "mlp2x_gelu" | "linear"; readonly pixel_shuffle: number };
   readonly language: { readonly path: string };
   readonly template?: string;
+  readonly new_tokens?: readonly string[];
 }
 
 /** A model directory to go on from. */
 export interface ContinuedModel {
   readonly path: string;
   readonly template?: string;
+  readonly new_tokens?: readonly string[];
 }
 
 export interface Recipe {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { BugError, InputError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/node.ts";
 import { saveModel } from "../models/save-node.ts";
+import { overlaid, type PartWeights } from "../models/weights.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { type Assembly, assemble } from "./assemble.ts";
 import { findBest } from "./best.ts";
@@ -14,6 +15,7 @@ import { cacheFeatures, type FeatureStore, pictureName } from "./features.ts";
 import { rewindMetrics } from "./metrics.ts";
 import type { OpenQuestions, Questions } from "./questions.ts";
 import { formatRecipe, type Recipe } from "./recipe.ts";
+import { livePixels, type StagePictures } from "./pixels.ts";
 import { trainStage } from "./stage.ts";
 import { loadStages, type StageData } from "./stage-data.ts";
 
@@ -52,7 +54,8 @@ export async function train(recipe: Recipe, options: TrainOptions): Promise<Trai
     await mkdir(join(recipe.output, "checkpoints"), { recursive: true });
     await writeFileAtomic(join(recipe.output, "recipe.yaml"), formatRecipe(recipe));
     const prepared = { recipe, options, emit, assembly, stages, questions, fingerprint, checkpoints };
-    const finished = await runStages({ ...prepared, features: await allFeatures(prepared) });
+    const frozen = stages.filter((_, i) => !stages.slice(0, i + 1).some(trainsVision));
+    const finished = await runStages({ ...prepared, features: await featuresOf(prepared, assembly, frozen) });
     return { finished, assembly, stages };
   } finally {
     await assembly.close();
@@ -74,10 +77,16 @@ async function openAllQuestions(
   return opened;
 }
 
-/** Pictures of all stages and their questions, each once. */
-function allFeatures({ recipe, assembly, stages, questions, options, emit }: Prepared): Promise<FeatureStore> {
+const trainsVision = ({ stage }: StageData): boolean => stage.train.includes("vision");
+
+/** Pictures of several stages and of their questions through one tower, each once. */
+function featuresOf(
+  { recipe, questions, options, emit }: Prepared,
+  assembly: Assembly,
+  stages: readonly StageData[],
+): Promise<FeatureStore> {
   const { engine, signal } = options;
-  const all = [...stages, ...questions.values()].flatMap(({ pictures }) => pictures);
+  const all = stages.flatMap(({ stage, pictures }) => [...pictures, ...(questions.get(stage.name)?.pictures ?? [])]);
   return cacheFeatures({
     engine,
     assembly,
@@ -111,7 +120,7 @@ async function runStages(run: Run): Promise<boolean> {
   const resumeAt = await newestIntact(checkpoints, recipe, emit);
   await rewindMetrics(metrics, (line) => isBefore(recipe, line, resumeAt));
   let current: Weights = run.assembly;
-  for (const data of stages) {
+  for (const [i, data] of stages.entries()) {
     const done = await finishedCheckpoint(folder, data.stage.name);
     if (done) emit({ type: "skipped", stage: data.stage.name });
     else {
@@ -121,7 +130,7 @@ async function runStages(run: Run): Promise<boolean> {
         weights: current,
         data,
         questions: run.questions.get(data.stage.name),
-        features: run.features,
+        features: await picturesFor(run, i, current),
         fingerprint: run.fingerprint,
         folder,
         metrics,
@@ -139,7 +148,7 @@ async function runStages(run: Run): Promise<boolean> {
   return true;
 }
 
-type Weights = Pick<Assembly, "projector" | "language">;
+type Weights = Pick<Assembly, "vision" | "projector" | "language">;
 
 async function save(run: Run, weights: Weights, name: string): Promise<void> {
   const path = join(run.recipe.output, name);
@@ -160,10 +169,22 @@ function savedConfig({ assembly, recipe }: Run): Assembly["config"] {
   return template === undefined ? assembly.config : { ...assembly.config, template };
 }
 
+/** Pixels where the stage trains the tower; else features, computed anew behind a stage that did. */
+async function picturesFor(run: Run, index: number, { vision }: Weights): Promise<StagePictures> {
+  const { assembly, stages } = run;
+  const data = stages[index]!;
+  if (trainsVision(data)) return { load: livePixels(assembly.preprocessor, data.pictures) };
+  if (!stages.slice(0, index).some(trainsVision)) return run.features;
+  return featuresOf(run, { ...assembly, vision }, [data]);
+}
+
 async function overlay(weights: Weights, finished: StoredCheckpoint): Promise<Weights> {
+  const settled = async (part: keyof Weights): Promise<PartWeights> =>
+    overlaid(weights[part], await finishedWeights(finished, part, weights[part].shapes));
   return {
-    projector: (await finishedWeights(finished, "projector", weights.projector.shapes)) ?? weights.projector,
-    language: (await finishedWeights(finished, "language", weights.language.shapes)) ?? weights.language,
+    vision: await settled("vision"),
+    projector: await settled("projector"),
+    language: await settled("language"),
   };
 }
 

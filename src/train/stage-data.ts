@@ -13,6 +13,8 @@ import { type ReadStage, readStage, type TextParts } from "./stage-samples.ts";
 export interface StageSums {
   readonly pictures: number;
   readonly samples: number;
+  /** how many of them have flipped pictures */
+  readonly mirrored: number;
   /** of one epoch, picture places included */
   readonly tokens: number;
   readonly supervised_tokens: number;
@@ -51,10 +53,12 @@ export async function loadStages({ assembly, stages, onProgress }: StagesOptions
   return holdOut(read).map((divided, i) => chooseSamples(read[i]!, divided));
 }
 
-/** The samples of an epoch, as weights and limits say. */
+/** The samples of an epoch, as weights and limits say, each with its mirror image beside it where it has one. */
 function chooseSamples(read: ReadStage, { training, heldOut }: DividedStage): StageData {
-  const { stage } = read;
-  const samples = training.flatMap((each, i) => chosen(each, stage.data[i]!, stage.seed));
+  const { stage, mirrored } = read;
+  const samples = training
+    .flatMap((each, i) => chosen(each, stage.data[i]!, stage.seed))
+    .flatMap((sample) => [sample, mirrored.get(sample) ?? []].flat());
   const used = stage.limit === undefined ? samples : pick(samples, stage.limit, stage.seed);
   if (used.length === 0)
     throw new InputError("DATA_EMPTY", { expected: "at least one sample", got: "none", where: `stage ${stage.name}` });
@@ -86,6 +90,7 @@ function describe(
     sums: {
       pictures: shown.size,
       samples: samples.length,
+      mirrored: samples.filter(({ images: [first] }) => pictures.get(first ?? "")?.mirrored).length,
       tokens: lengths.reduce((sum, n) => sum + n, 0),
       supervised_tokens: samples.reduce(
         (sum, { labels }) => sum + labels.reduce((n, label) => n + (label < 0 ? 0 : 1), 0),

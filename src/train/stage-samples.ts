@@ -1,6 +1,7 @@
 // Reads a stage's files: every sample checked and tokenised, pictures by their full names.
 import { checkSamples, type CheckProgress } from "../data/check.ts";
 import type { EncodedSample, Encoding } from "../data/encode.ts";
+import { mirrorSample } from "../data/mirror.ts";
 import type { Sample } from "../data/sample.ts";
 import { tokensPerPicture } from "../models/config.ts";
 import { templateFor } from "../models/template.ts";
@@ -22,6 +23,8 @@ export interface ReadStage {
   readonly files: readonly ReadFile[];
   /** the file that its evaluations take samples from */
   readonly heldOutFile?: ReadFile;
+  /** samples of files that are mirrored → what they become; none where that can't be known */
+  readonly mirrored: ReadonlyMap<EncodedSample, EncodedSample>;
   /** of all files, by their full names */
   readonly pictures: ReadonlyMap<string, PictureSource>;
 }
@@ -56,16 +59,24 @@ export async function readStage(
     const options = { imagesRoot: root, encoding, maxTokens, ...(onProgress === undefined ? {} : { onProgress }) };
     const { samples, encoded, problems } = await checkSamples(path, options);
     problems.refuse(path);
-    const named = encoded.map((sample) => {
-      const places = sample.images.map((image) => ({ image, root }));
-      for (const place of places) pictures.set(pictureName(place), place);
-      return { ...sample, images: places.map(pictureName) };
-    });
-    return { samples, encoded: named };
+    return { samples, encoded: encoded.map((sample) => named(sample, { root })) };
+  };
+  const named = (sample: EncodedSample, where: Omit<PictureSource, "image">): EncodedSample => {
+    const places = sample.images.map((image) => ({ image, ...where }));
+    for (const place of places) pictures.set(pictureName(place), place);
+    return { ...sample, images: places.map(pictureName) };
   };
   const files: ReadFile[] = [];
-  for (const source of stage.data) files.push(await read(source));
+  const mirrored = new Map<EncodedSample, EncodedSample>();
+  for (const source of stage.data) {
+    const file = await read(source);
+    files.push(file);
+    for (const [i, sample] of source.mirror ? file.samples.entries() : []) {
+      const twin = mirrorSample(sample, encoding, maxTokens);
+      if (twin) mirrored.set(file.encoded[i]!, named(twin, { root: source.images, mirrored: true }));
+    }
+  }
   const heldOut = stage.evaluate?.held_out;
   const heldOutFile = typeof heldOut === "object" ? await read(heldOut) : undefined;
-  return { stage, files, pictures, ...(heldOutFile && { heldOutFile }) };
+  return { stage, files, mirrored, pictures, ...(heldOutFile && { heldOutFile }) };
 }

@@ -1,5 +1,7 @@
 // One stage: load its weights, make its steps, write its checkpoints.
 import { join } from "node:path";
+import { neededWeights } from "../models/vision.ts";
+import { someWeights } from "../models/weights.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { Assembly } from "./assemble.ts";
 import { microBatches, type RowLayout } from "./batches.ts";
@@ -7,11 +9,15 @@ import { dropOldBest } from "./best.ts";
 import { checkpointName, restoreCheckpoint, type StoredCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import type { EvaluationOptions } from "./evaluation.ts";
 import type { TrainEvent } from "./events.ts";
-import type { FeatureStore } from "./features.ts";
 import { appendMetrics, type StepMetrics } from "./metrics.ts";
+<<<<<<< HEAD
 import { optimisers } from "./optimisers/registry.ts";
 import { loadPart } from "./parameters.ts";
+=======
+import { loadPart, type PartParameters } from "./parameters.ts";
+>>>>>>> a7a3f32 (train: towers that learn, several feature layers, mirrored pictures, new tokens)
 import type { Questions } from "./questions.ts";
+import type { StagePictures } from "./pixels.ts";
 import type { Part } from "./recipe.ts";
 import { learningRateFactor } from "./schedule.ts";
 import type { StageData } from "./stage-data.ts";
@@ -24,10 +30,10 @@ import { isDue, isStale, type WatchState } from "./watch.ts";
 export interface StageOptions {
   readonly engine: Engine;
   readonly assembly: EvaluationOptions["assembly"];
-  readonly weights: Pick<Assembly, "projector" | "language">;
+  readonly weights: Pick<Assembly, "vision" | "projector" | "language">;
   readonly data: StageData;
   readonly questions: Questions | undefined;
-  readonly features: FeatureStore;
+  readonly features: StagePictures;
   readonly fingerprint: string;
   /** of checkpoints */
   readonly folder: string;
@@ -42,10 +48,19 @@ export interface StageOptions {
 export async function trainStage(options: StageOptions): Promise<"finished" | "interrupted"> {
   const { engine, assembly, weights, data, features } = options;
   const trains = (part: Part): boolean => data.stage.train.includes(part);
+<<<<<<< HEAD
   const optimiser = optimisers[data.stage.optimizer].create(engine);
   const parts: Parts = {
     projector: await loadPart(engine, "projector", weights.projector, trains("projector"), optimiser),
     language: await loadPart(engine, "language", weights.language, trains("language"), optimiser),
+=======
+  const { vision, features: chosen } = assembly.config;
+  const seeing = someWeights(weights.vision, neededWeights(vision, chosen));
+  const parts: Parts = {
+    ...(trains("vision") ? { vision: await loadPart(engine, "vision", seeing, true) } : {}),
+    projector: await loadPart(engine, "projector", weights.projector, trains("projector")),
+    language: await loadPart(engine, "language", weights.language, trains("language")),
+>>>>>>> a7a3f32 (train: towers that learn, several feature layers, mirrored pictures, new tokens)
   };
   if (options.resumeFrom) await restoreCheckpoint(engine, parts, options.resumeFrom);
   const room = roomFor([data.layout, ...(data.heldOut ? [data.heldOut.layout] : [])]);
@@ -54,9 +69,13 @@ export async function trainStage(options: StageOptions): Promise<"finished" | "i
     return await makeSteps({ ...options, parts, stepper });
   } finally {
     await stepper.release();
+<<<<<<< HEAD
     await optimiser.release?.();
     parts.projector.release();
     parts.language.release();
+=======
+    for (const part of Object.values(parts) as PartParameters[]) part.release();
+>>>>>>> a7a3f32 (train: towers that learn, several feature layers, mirrored pictures, new tokens)
   }
 }
 

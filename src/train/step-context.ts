@@ -6,12 +6,22 @@ import type { RowShape } from "./decoder.ts";
 import type { MicroBatch } from "./micro-batch.ts";
 import type { PartParameters } from "./parameters.ts";
 import type { Programs } from "./programs.ts";
+import type { TowerRoom } from "./tower-space.ts";
 import type { HeadSpace, PictureSpace, Workspace } from "./workspace.ts";
 
-export type TrainedPart = "projector" | "language";
-export type Parts = Readonly<Record<TrainedPart, PartParameters>>;
+export type TrainedPart = "vision" | "projector" | "language";
 
-/** Features of pictures, one behind the other: [pictures · tokens, S]. */
+/** The parts of a stage's steps; the tower is one of them only where it learns, for else its features are given. */
+export interface Parts {
+  readonly vision?: PartParameters;
+  readonly projector: PartParameters;
+  readonly language: PartParameters;
+}
+
+/**
+ * What steps are given of pictures, one behind the other: features [pictures · tokens, W] that were computed once or,
+ * where the tower learns, pixels [pictures, 3, H, W].
+ */
 export type Features = (images: readonly string[]) => Promise<Float32Array<ArrayBuffer>>;
 
 export interface StepperOptions {
@@ -30,6 +40,8 @@ export interface StepContext extends StepperOptions {
   readonly space: (shape: RowShape) => Workspace;
   readonly head: (rows: number) => HeadSpace;
   readonly pictures: (pictures: number) => PictureSpace;
+  /** where the tower learns */
+  readonly tower?: TowerRoom;
   readonly norm: EngineBuffer<"float32">;
   readonly layerNames: readonly string[];
   /** which gradients hold a sum of this step already */

@@ -3,11 +3,18 @@ import { tinyModel, type TinyModel } from "../../test/tiny-model.ts";
 import type { EncodedSample } from "../data/encode.ts";
 import { random } from "../data/random.ts";
 import { type LlavaConfig, tokensPerPicture } from "../models/config.ts";
+import { featureWidth } from "../models/projector.ts";
+import { neededWeights } from "../models/vision.ts";
+import { someWeights } from "../models/weights.ts";
 import { createDirectEngine } from "../runtime/direct-node.ts";
 import { download, type Engine } from "../runtime/engine.ts";
 import type { MicroBatch } from "./micro-batch.ts";
+<<<<<<< HEAD
 import { type OptimiserName, optimisers } from "./optimisers/registry.ts";
 import { loadPart } from "./parameters.ts";
+=======
+import { loadPart, type PartParameters } from "./parameters.ts";
+>>>>>>> a7a3f32 (train: towers that learn, several feature layers, mirrored pictures, new tokens)
 import { createStepper, type Stepper } from "./step.ts";
 import type { Parts, TrainedPart } from "./step-context.ts";
 
@@ -32,9 +39,9 @@ export function randomSample(config: LlavaConfig, key: number, { length, picture
   return { id: String(key), images: imageRuns.map((_, i) => `${key}-${i}`), ids, labels, imageRuns };
 }
 
-/** Features that are a pure function of the picture's name. */
-function featuresOf({ vision, projector, ...rest }: LlavaConfig, images: readonly string[]): Float32Array<ArrayBuffer> {
-  const one = tokensPerPicture({ vision, projector, ...rest }) * vision.hiddenSize * projector.pixelShuffle ** 2;
+/** Features, or pixels for a tower that learns, that are a pure function of the picture's name. */
+function featuresOf(config: LlavaConfig, images: readonly string[], live: boolean): Float32Array<ArrayBuffer> {
+  const one = live ? 3 * config.vision.imageSize ** 2 : tokensPerPicture(config) * featureWidth(config);
   const all = new Float32Array(images.length * one);
   images.forEach((image, i) => {
     const draw = random("features", image);
@@ -64,16 +71,25 @@ export async function onBench<T>(options: BenchOptions, work: (bench: Bench) => 
   const { model = tinyModel(), trained = ["projector", "language"], length = 64, tokens = 512 } = options;
   const engine = await createDirectEngine({ threads: 1 });
   try {
+<<<<<<< HEAD
     const optimiser = optimisers[options.optimizer ?? "adamw"].create(engine);
     const parts: Parts = {
       projector: await loadPart(engine, "projector", model.projector, trained.includes("projector"), optimiser),
       language: await loadPart(engine, "language", model.language, trained.includes("language"), optimiser),
+=======
+    const live = trained.includes("vision");
+    const seeing = someWeights(model.vision, neededWeights(model.config.vision, model.config.features));
+    const parts: Parts = {
+      ...(live ? { vision: await loadPart(engine, "vision", seeing, true) } : {}),
+      projector: await loadPart(engine, "projector", model.projector, trained.includes("projector")),
+      language: await loadPart(engine, "language", model.language, trained.includes("language")),
+>>>>>>> a7a3f32 (train: towers that learn, several feature layers, mirrored pictures, new tokens)
     };
-    const features = (images: readonly string[]) => Promise.resolve(featuresOf(model.config, images));
+    const features = (images: readonly string[]) => Promise.resolve(featuresOf(model.config, images, live));
     const stepper = createStepper({ engine, config: model.config, parts, length, tokens, features });
     const read: Bench["read"] = async (what) => {
       const values = new Map<string, Float32Array>();
-      for (const [name, part] of Object.entries(parts)) {
+      for (const [name, part] of Object.entries(parts) as [string, PartParameters][]) {
         if (what === "gradient" && part.trained === undefined) continue;
         for (const key of part.shapes.keys()) {
           const buffer = what === "gradient" ? part.trained!.state(key).gradient : part.parameter(key);
@@ -104,11 +120,18 @@ export function outcomeOf(batches: readonly MicroBatch[], options: BenchOptions 
   });
 }
 
-/** The largest difference of losses and gradients, each relative to its own largest value. */
+const largest = (values: Float32Array = new Float32Array()): number =>
+  values.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-30);
+
+/**
+ * The largest difference of losses and gradients, each relative to its own largest value; a bias at least to a hundredth
+ * of its weight's, for the gradient of a tower's key bias is zero but for rounding.
+ */
 export function outcomeDifference(a: Outcome, b: Outcome): number {
   let most = Math.abs(a.loss - b.loss) / Math.abs(b.loss);
   for (const [name, expected] of b.gradients) {
-    const scale = expected.reduce((largest, x) => Math.max(largest, Math.abs(x)), 1e-30);
+    const weight = b.gradients.get(name.replace(/bias$/, "weight"));
+    const scale = Math.max(largest(expected), 0.01 * largest(weight));
     const got = a.gradients.get(name)!;
     expected.forEach((x, i) => (most = Math.max(most, Math.abs(got[i]! - x) / scale)));
   }

@@ -10,8 +10,13 @@ import type { StepOptions } from "./update.ts";
 
 const { config } = tinyModel();
 const language = config.language;
+<<<<<<< HEAD
 const adamw: StepOptions = {
   learningRates: { projector: 1e-2, language: 1e-2 },
+=======
+const adamw: AdamW = {
+  learningRates: { vision: 1e-2, projector: 1e-2, language: 1e-2 },
+>>>>>>> a7a3f32 (train: towers that learn, several feature layers, mirrored pictures, new tokens)
   betas: [0.9, 0.999],
   epsilon: 1e-8,
   weightDecay: 0.1,
@@ -30,12 +35,16 @@ const unpacked = (of: readonly EncodedSample[], length: number): MicroBatch =>
 const tied: TinyModel = tinyModel(tinyConfig({ text_config: { ...tinyJson.text_config, tie_word_embeddings: true } }));
 const qwen2: TinyModel = tinyModel(tinyConfig({ text_config: { ...tinyJson.text_config, model_type: "qwen2" } }));
 const shuffled: TinyModel = tinyModel(tinyConfig({ llava_ts: { projector: "linear", pixel_shuffle: 2 } }));
+const severalLayers: TinyModel = tinyModel(tinyConfig({ vision_feature_layer: [-1, 0, -2] }));
 const models: [string, BenchOptions][] = [
   ["an untied model", {}],
   ["a tied model", { model: tied }],
   ["biases on q, k and v", { model: qwen2 }],
   ["a projector alone", { trained: ["projector"] }],
   ["a language model alone", { trained: ["language"] }],
+  ["a tower that learns", { trained: ["vision", "projector", "language"] }],
+  ["a tower alone", { trained: ["vision"] }],
+  ["a tower seen from several layers", { model: severalLayers, trained: ["vision", "projector"] }],
 ];
 
 it.each(models)("accumulates eight rows one by one as it computes them together: %s", async (_, options) => {
@@ -118,7 +127,7 @@ it("reports the norm of all gradients", async () => {
   expect(Math.abs(gradNorm / Math.sqrt(squares) - 1)).toBeLessThan(1e-6);
 });
 
-it.each([["projector"], ["language"]] as const)(
+it.each([["vision"], ["projector"], ["language"]] as const)(
   "changes every weight of the %s alone when it alone is trained",
   async (part) => {
     await onBench({ trained: [part] }, async ({ stepper, read }) => {
@@ -134,6 +143,23 @@ it.each([["projector"], ["language"]] as const)(
     });
   },
 );
+
+it("learns through a tower that learns, and gives it gradients of zero where no sample has a picture", async () => {
+  const textOnly = unpacked([randomSample(config, 100, { length: 20 })], 24);
+  await onBench({ trained: ["vision"] }, async ({ stepper, read }) => {
+    const seen: number[] = [];
+    for (let step = 1; step <= 20; step++) {
+      const { loss, gradNorm } = await stepper.accumulate([unpacked(samples, 48)]);
+      seen.push(loss);
+      await stepper.update(step, gradNorm, { ...adamw, weightDecay: 0 });
+    }
+    expect(seen.at(-1)).toBeLessThan(seen[0]! - 0.01);
+    expect(await stepper.evaluate([unpacked(samples, 48)])).toBeLessThan(seen.at(-1)!);
+    const { gradNorm } = await stepper.accumulate([textOnly]);
+    expect(gradNorm).toBe(0);
+    expect((await read("gradient")).get("vision patch.weight")!.every((x) => x === 0)).toBe(true);
+  });
+});
 
 it("learns a batch by heart, and gives the same numbers every time", async () => {
   const losses = (): Promise<number[]> =>

@@ -5,9 +5,15 @@ import { backwardEmbedding, backwardLayers } from "./backward-pass.ts";
 import { embed, forwardLayers } from "./forward-pass.ts";
 import { headChunks, mostHeadRows, runHead } from "./head-pass.ts";
 import type { MicroBatch } from "./micro-batch.ts";
+import type { PartParameters } from "./parameters.ts";
 import { stagePrograms } from "./programs.ts";
 import type { StepContext, StepperOptions } from "./step-context.ts";
+<<<<<<< HEAD
 import { gradientNorm, type StepOptions, update } from "./update.ts";
+=======
+import { type AdamW, gradientNorm, update } from "./update.ts";
+import { towerRoom } from "./tower-space.ts";
+>>>>>>> a7a3f32 (train: towers that learn, several feature layers, mirrored pictures, new tokens)
 import { headSpace, pictureSpace, rowSpace, scope } from "./workspace.ts";
 
 export interface Stepper {
@@ -24,13 +30,15 @@ export interface Stepper {
 export function createStepper(options: StepperOptions): Stepper {
   const { engine, config, parts, length, tokens } = options;
   const buffers = scope(engine);
-  const backward = parts.language.trained !== undefined || parts.projector.trained !== undefined;
+  const backward = Object.values(parts).some((part: PartParameters) => part.trained !== undefined);
+  const tower = parts.vision === undefined ? undefined : towerRoom(engine, config);
   const context: StepContext = {
     ...options,
     programs: stagePrograms(engine, config),
     space: rowSpace(buffers.allocate, config, { tokens, length }, backward),
     head: headSpace(buffers.allocate, config, mostHeadRows),
     pictures: pictureSpace(engine, config),
+    ...(tower === undefined ? {} : { tower }),
     norm: buffers.allocate("float32", [1]),
     layerNames: Object.keys(layerShapes(config.language)),
     summed: new Set(),
@@ -52,6 +60,7 @@ export function createStepper(options: StepperOptions): Stepper {
     },
     release: async () => {
       await context.programs.release();
+      tower?.release();
       buffers.release();
     },
   };

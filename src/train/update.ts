@@ -22,8 +22,9 @@ export async function gradientNorm(context: StepContext): Promise<number> {
   const pass = context.engine.pass();
   const trained = trainedParts(context);
   if (trained.length === 0) return 0;
-  if (context.parts.projector.trained && !context.summed.has("projector")) {
-    for (const buffer of context.parts.projector.trained.gradients) pass.call({ kernel: "fill", buffer, value: 0 });
+  for (const [name, part] of trained) {
+    if (name === "language" || context.summed.has(name)) continue;
+    for (const buffer of part.trained!.gradients) pass.call({ kernel: "fill", buffer, value: 0 });
   }
   const of = trained.flatMap(([, part]) => [...part.trained!.gradients]);
   const { sum } = await pass.call({ kernel: "sumSquares", of, into: context.norm }).read("sum", context.norm).submit();

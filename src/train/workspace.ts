@@ -3,6 +3,7 @@
 import { type Shape, sizeOf } from "../graph/tensor.ts";
 import type { LlavaConfig } from "../models/config.ts";
 import { tokensPerPicture } from "../models/config.ts";
+import { featureWidth } from "../models/projector.ts";
 import { type Engine, type EngineBuffer, view } from "../runtime/engine.ts";
 import { type RowShape, savedNames } from "./decoder.ts";
 
@@ -149,7 +150,7 @@ export function headSpace(allocate: Allocate, { language: c }: LlavaConfig, rows
 export function pictureSpace(engine: Engine, config: LlavaConfig): (pictures: number) => PictureSpace {
   const tokens = tokensPerPicture(config);
   const widths = {
-    features: config.vision.hiddenSize * config.projector.pixelShuffle ** 2,
+    features: featureWidth(config),
     projected: config.language.hiddenSize,
     dprojected: config.language.hiddenSize,
   };

@@ -62,6 +62,7 @@ function curves(stages: readonly StageReport[]): Html {
 const sumLabels: Readonly<Record<keyof StageSums, string>> = {
   pictures: "pictures",
   samples: "samples",
+  mirrored: "mirrored samples",
   tokens: "tokens",
   supervised_tokens: "trained tokens",
   rows: "rows",

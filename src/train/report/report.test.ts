@@ -18,6 +18,7 @@ const report = (text: string): ReportData => ({
       sums: {
         pictures: 1,
         samples: 20,
+        mirrored: 0,
         tokens: 3000,
         supervised_tokens: 400,
         rows: 5,

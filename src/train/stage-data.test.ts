@@ -1,0 +1,124 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { writeTinyProject } from "../../test/tiny-bases.ts";
+import type { Sample } from "../data/sample.ts";
+import { writeSamples } from "../data/samples.ts";
+import { type Assembly, assemble } from "./assemble.ts";
+import { parseRecipe } from "./recipe-read.ts";
+import type { DataSource, Recipe } from "./recipe.ts";
+import { loadStages, type StageData } from "./stage-data.ts";
+
+let folder: string;
+let recipe: Recipe;
+let assembly: Assembly;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "llava-mixture-"));
+  recipe = parseRecipe(await writeTinyProject(folder, "mixture"), "mixture.yaml");
+  assembly = await assemble(recipe);
+});
+afterAll(async () => {
+  await assembly.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const pictures = (): DataSource => recipe.stages[1]!.data[0]!;
+
+async function source(
+  name: string,
+  samples: readonly Omit<Sample, "extra" | "where">[],
+  extra = {},
+): Promise<DataSource> {
+  const path = join(folder, `${name}.json`);
+  await writeSamples(
+    path,
+    samples.map((sample) => ({ ...sample, extra, where: "" })),
+  );
+  return { ...pictures(), path };
+}
+
+async function load(data: readonly DataSource[], limit?: number): Promise<StageData> {
+  const stage = { ...recipe.stages[1]!, data, ...(limit === undefined ? {} : { limit }) };
+  const [loaded] = await loadStages({ assembly, stages: [stage] });
+  return loaded!;
+}
+
+const said = (
+  id: string,
+  question: string,
+  answer: string,
+  images: readonly string[] = [],
+): Omit<Sample, "extra" | "where"> => ({
+  id,
+  images,
+  conversations: [
+    { from: "human", value: "<image>\n".repeat(images.length) + question },
+    { from: "gpt", value: answer },
+  ],
+});
+
+const counts = ({ samples }: StageData): Map<string, number> => {
+  const found = new Map<string, number>();
+  for (const { id } of samples) found.set(id, (found.get(id) ?? 0) + 1);
+  return found;
+};
+
+describe("a mixture", () => {
+  it("repeats whole weights, and draws the fraction by the seed", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 12 }), async (tenths, limit) => {
+        const weight = tenths / 10;
+        fc.pre(Math.round(weight * limit) >= 1);
+        const data = await load([{ ...pictures(), weight, limit }]);
+        const found = [...counts(data).values()];
+        expect(data.sums.samples).toBe(Math.floor(weight) * limit + Math.round((weight % 1) * limit));
+        for (const times of found) expect([Math.floor(weight), Math.ceil(weight)]).toContain(times);
+        expect((await load([{ ...pictures(), weight, limit }])).hash).toBe(data.hash);
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  it("joins text alone, one picture and several, and knows only the pictures that are used", async () => {
+    const text = await source("text", [said("t1", "Hi", "Hello"), said("t2", "Bye", "See you")]);
+    const several = await source("several", [said("s1", "Which is red?", "The first", ["0.png", "1.png", "2.png"])]);
+    const data = await load([text, { ...pictures(), limit: 4 }, { ...several, weight: 2 }]);
+    expect(data.sums).toMatchObject({ samples: 2 + 4 + 2, mirrored: 0 });
+    const drawn = new Set(data.samples.flatMap(({ images }) => images));
+    expect(new Set(data.pictures.map(({ root, image }) => `${root}\n${image}`))).toEqual(drawn);
+    const s1 = data.samples.find(({ id }) => id === "s1")!;
+    expect(s1.imageRuns.map(({ image }) => s1.images[image]!.split("\n")[1])).toEqual(["0.png", "1.png", "2.png"]);
+    expect(data.samples.find(({ id }) => id === "t1")!.imageRuns).toEqual([]);
+  });
+
+  it("caps the whole by the stage's limit", async () => {
+    const data = await load([{ ...pictures(), weight: 3 }, pictures()], 7);
+    expect(data.sums.samples).toBe(7);
+  });
+});
+
+describe("mirrored samples", () => {
+  const left = said("l", "Is the dog left or right of the cat?", "Left", ["0.png"]);
+
+  it("come beside their originals, with pictures and words of their own", async () => {
+    const own = await source("own", [left], { teacher: "facts", kinds: ["left-right"] });
+    const data = await load([{ ...own, mirror: true }]);
+    expect(data.sums).toMatchObject({ samples: 2, mirrored: 1, pictures: 2 });
+    const [original, flipped] = data.samples;
+    expect(flipped!.images[0]).toBe(`${original!.images[0]}\nmirrored`);
+    expect(data.pictures.map(({ mirrored }) => mirrored)).toEqual([undefined, true]);
+    const text = (ids: Int32Array): string => assembly.tokenizer.decode(ids, { skipControl: true });
+    expect(text(original!.ids)).toMatch(/left or right of the cat\?.*Left/s);
+    expect(text(flipped!.ids)).toMatch(/right or left of the cat\?.*Right/s);
+  });
+
+  it("are left out where others' words name a side", async () => {
+    const foreign = await source("foreign", [left, said("c", "What is it?", "A cat", ["1.png"])]);
+    const data = await load([{ ...foreign, mirror: true }]);
+    expect([...counts(data).keys()]).toEqual(["l", "c", "c (mirrored)"]);
+    expect(data.sums.mirrored).toBe(1);
+  });
+});
