@@ -10,12 +10,8 @@ import { checkpointName, restoreCheckpoint, type StoredCheckpoint, writeCheckpoi
 import type { EvaluationOptions } from "./evaluation.ts";
 import type { TrainEvent } from "./events.ts";
 import { appendMetrics, type StepMetrics } from "./metrics.ts";
-<<<<<<< HEAD
 import { optimisers } from "./optimisers/registry.ts";
-import { loadPart } from "./parameters.ts";
-=======
 import { loadPart, type PartParameters } from "./parameters.ts";
->>>>>>> a7a3f32 (train: towers that learn, several feature layers, mirrored pictures, new tokens)
 import type { Questions } from "./questions.ts";
 import type { StagePictures } from "./pixels.ts";
 import type { Part } from "./recipe.ts";
@@ -48,19 +44,13 @@ export interface StageOptions {
 export async function trainStage(options: StageOptions): Promise<"finished" | "interrupted"> {
   const { engine, assembly, weights, data, features } = options;
   const trains = (part: Part): boolean => data.stage.train.includes(part);
-<<<<<<< HEAD
   const optimiser = optimisers[data.stage.optimizer].create(engine);
-  const parts: Parts = {
-    projector: await loadPart(engine, "projector", weights.projector, trains("projector"), optimiser),
-    language: await loadPart(engine, "language", weights.language, trains("language"), optimiser),
-=======
   const { vision, features: chosen } = assembly.config;
   const seeing = someWeights(weights.vision, neededWeights(vision, chosen));
   const parts: Parts = {
-    ...(trains("vision") ? { vision: await loadPart(engine, "vision", seeing, true) } : {}),
-    projector: await loadPart(engine, "projector", weights.projector, trains("projector")),
-    language: await loadPart(engine, "language", weights.language, trains("language")),
->>>>>>> a7a3f32 (train: towers that learn, several feature layers, mirrored pictures, new tokens)
+    ...(trains("vision") ? { vision: await loadPart(engine, "vision", seeing, true, optimiser) } : {}),
+    projector: await loadPart(engine, "projector", weights.projector, trains("projector"), optimiser),
+    language: await loadPart(engine, "language", weights.language, trains("language"), optimiser),
   };
   if (options.resumeFrom) await restoreCheckpoint(engine, parts, options.resumeFrom);
   const room = roomFor([data.layout, ...(data.heldOut ? [data.heldOut.layout] : [])]);
@@ -69,13 +59,8 @@ export async function trainStage(options: StageOptions): Promise<"finished" | "i
     return await makeSteps({ ...options, parts, stepper });
   } finally {
     await stepper.release();
-<<<<<<< HEAD
     await optimiser.release?.();
-    parts.projector.release();
-    parts.language.release();
-=======
     for (const part of Object.values(parts) as PartParameters[]) part.release();
->>>>>>> a7a3f32 (train: towers that learn, several feature layers, mirrored pictures, new tokens)
   }
 }
 

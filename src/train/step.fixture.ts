@@ -9,12 +9,8 @@ import { someWeights } from "../models/weights.ts";
 import { createDirectEngine } from "../runtime/direct-node.ts";
 import { download, type Engine } from "../runtime/engine.ts";
 import type { MicroBatch } from "./micro-batch.ts";
-<<<<<<< HEAD
 import { type OptimiserName, optimisers } from "./optimisers/registry.ts";
-import { loadPart } from "./parameters.ts";
-=======
 import { loadPart, type PartParameters } from "./parameters.ts";
->>>>>>> a7a3f32 (train: towers that learn, several feature layers, mirrored pictures, new tokens)
 import { createStepper, type Stepper } from "./step.ts";
 import type { Parts, TrainedPart } from "./step-context.ts";
 
@@ -71,19 +67,13 @@ export async function onBench<T>(options: BenchOptions, work: (bench: Bench) => 
   const { model = tinyModel(), trained = ["projector", "language"], length = 64, tokens = 512 } = options;
   const engine = await createDirectEngine({ threads: 1 });
   try {
-<<<<<<< HEAD
     const optimiser = optimisers[options.optimizer ?? "adamw"].create(engine);
-    const parts: Parts = {
-      projector: await loadPart(engine, "projector", model.projector, trained.includes("projector"), optimiser),
-      language: await loadPart(engine, "language", model.language, trained.includes("language"), optimiser),
-=======
     const live = trained.includes("vision");
     const seeing = someWeights(model.vision, neededWeights(model.config.vision, model.config.features));
     const parts: Parts = {
-      ...(live ? { vision: await loadPart(engine, "vision", seeing, true) } : {}),
-      projector: await loadPart(engine, "projector", model.projector, trained.includes("projector")),
-      language: await loadPart(engine, "language", model.language, trained.includes("language")),
->>>>>>> a7a3f32 (train: towers that learn, several feature layers, mirrored pictures, new tokens)
+      ...(live ? { vision: await loadPart(engine, "vision", seeing, true, optimiser) } : {}),
+      projector: await loadPart(engine, "projector", model.projector, trained.includes("projector"), optimiser),
+      language: await loadPart(engine, "language", model.language, trained.includes("language"), optimiser),
     };
     const features = (images: readonly string[]) => Promise.resolve(featuresOf(model.config, images, live));
     const stepper = createStepper({ engine, config: model.config, parts, length, tokens, features });

@@ -10,13 +10,8 @@ import type { StepOptions } from "./update.ts";
 
 const { config } = tinyModel();
 const language = config.language;
-<<<<<<< HEAD
 const adamw: StepOptions = {
-  learningRates: { projector: 1e-2, language: 1e-2 },
-=======
-const adamw: AdamW = {
   learningRates: { vision: 1e-2, projector: 1e-2, language: 1e-2 },
->>>>>>> a7a3f32 (train: towers that learn, several feature layers, mirrored pictures, new tokens)
   betas: [0.9, 0.999],
   epsilon: 1e-8,
   weightDecay: 0.1,

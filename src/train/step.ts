@@ -8,12 +8,8 @@ import type { MicroBatch } from "./micro-batch.ts";
 import type { PartParameters } from "./parameters.ts";
 import { stagePrograms } from "./programs.ts";
 import type { StepContext, StepperOptions } from "./step-context.ts";
-<<<<<<< HEAD
-import { gradientNorm, type StepOptions, update } from "./update.ts";
-=======
-import { type AdamW, gradientNorm, update } from "./update.ts";
 import { towerRoom } from "./tower-space.ts";
->>>>>>> a7a3f32 (train: towers that learn, several feature layers, mirrored pictures, new tokens)
+import { gradientNorm, type StepOptions, update } from "./update.ts";
 import { headSpace, pictureSpace, rowSpace, scope } from "./workspace.ts";
 
 export interface Stepper {
