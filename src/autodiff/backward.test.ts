@@ -12,6 +12,8 @@ import {
   multiply,
   negate,
   reshape,
+  slice,
+  split,
   sum,
   swapLast,
   tanh,
@@ -144,8 +146,30 @@ describe("what is not needed", () => {
   it("takes one product and one transpose for the weight of a linear layer", () => {
     const [dw] = gradients(new Map([[linear(x, w), seed]]), [w]);
     expect(dw!.shape).toEqual(w.shape);
-    // gᵀ·x: the transpose of g is folded into the product by the engine
-    expect(opsOf(graph("dw", { dw: dw! })).toSorted()).toEqual(["MatMul", "Transpose"]);
+    // x is narrower than g: (xᵀ·g)ᵀ, with a copy of xᵀ that the engine does not fold into the product
+    expect(opsOf(graph("dw", { dw: dw! })).toSorted()).toEqual([
+      "MatMul",
+      "Reshape",
+      "Reshape",
+      "Transpose",
+      "Transpose",
+    ]);
+  });
+
+  it("lays the gradients of slices that make up an axis side by side", async () => {
+    const all = input("all", "float32", [2, 6]);
+    const parts = split(all, 1, [1, 3, 2]).map((part, i) => multiply(part, i + 1));
+    const seeds = new Map(
+      parts.map((part, i) => [part, constant(floats(part.shape, Array(2 * [1, 3, 2][i]!).fill(1)))]),
+    );
+    const [g] = gradients(seeds, [all]);
+    const made = graph("tiles", { g: g! });
+    expect([count(made, "Pad"), count(made, "Add"), count(made, "Concat")]).toEqual([0, 0, 1]);
+    expect(numbers((await evaluate({ g: g! })).g)).toEqual([1, 2, 2, 2, 3, 3, 1, 2, 2, 2, 3, 3]);
+    // a gap or an overlap is padded and added as ever
+    const overlapping = [slice(all, 1, 0, 4), slice(all, 1, 2, 6)];
+    const [sum] = gradients(new Map(overlapping.map((part) => [part, ones(part.shape)])), [all]);
+    expect(numbers((await evaluate({ sum: sum! })).sum)).toEqual([1, 1, 2, 2, 1, 1, 1, 1, 2, 2, 1, 1]);
   });
 
   it("takes no batch of products for a matrix that a batch shares", () => {

@@ -1,6 +1,6 @@
 // The backward walk: reverse topological order, one rule per op, gradients of a value added up.
 import { BugError } from "../errors.ts";
-import { add, reshape, sum } from "../graph/build.ts";
+import { add, concat, isOp, reshape, sum } from "../graph/build.ts";
 import { operandsOf, topological, type OpNode, type Value } from "../graph/graph.ts";
 import { sameShape, type Shape, showShape } from "../graph/tensor.ts";
 import { type Rule, rules } from "./rules.ts";
@@ -13,18 +13,23 @@ import { type Rule, rules } from "./rules.ts";
 export function gradients(seeds: ReadonlyMap<Value, Value>, wrt: readonly Value[]): (Value | undefined)[] {
   const order = topological(seeds.keys());
   const needed = dependentsOf(order, wrt);
-  const totals = new Map<Value, Value>();
+  const parts = new Map<Value, Value[]>();
+  const addPart = (value: Value, part: Value): void => void parts.set(value, [...(parts.get(value) ?? []), part]);
   for (const [output, seed] of seeds) {
     checkSeed(output, seed);
-    accumulate(totals, output, seed);
+    addPart(output, seed);
   }
+  const totals = new Map<Value, Value>();
   for (const value of order.toReversed()) {
-    const g = totals.get(value);
-    if (g === undefined || value.node.kind !== "op" || !operandsOf(value).some((x) => needed.has(x))) continue;
-    const parts = applyRule(value, value.node, g);
+    // every user of a value stands behind it, so its parts are complete
+    const g = total(parts.get(value) ?? []);
+    if (g === undefined) continue;
+    totals.set(value, g);
+    if (value.node.kind !== "op" || !operandsOf(value).some((x) => needed.has(x))) continue;
+    const flows = applyRule(value, value.node, g);
     value.node.inputs.forEach((operand, i) => {
-      const part = parts[i];
-      if (part && needed.has(operand)) accumulate(totals, operand, unbroadcast(part, operand.shape));
+      const flow = flows[i];
+      if (flow && needed.has(operand)) addPart(operand, unbroadcast(flow, operand.shape));
     });
   }
   return wrt.map((target) => totals.get(target));
@@ -49,9 +54,25 @@ function dependentsOf(order: readonly Value[], wrt: readonly Value[]): Set<Value
   return needed;
 }
 
-function accumulate(totals: Map<Value, Value>, value: Value, part: Value): void {
-  const before = totals.get(value);
-  totals.set(value, before === undefined ? part : add(before, part));
+/** The sum of a gradient's parts; slices that make up the whole are laid side by side instead of padded and added. */
+function total(parts: readonly Value[]): Value | undefined {
+  const padded = parts.filter((part) => isOp(part, "Pad"));
+  const whole = sideBySide(padded);
+  const summands = whole === undefined ? parts : [whole, ...parts.filter((part) => !isOp(part, "Pad"))];
+  return summands.length === 0 ? undefined : summands.reduce((sum, part) => add(sum, part));
+}
+
+/** One concatenation in place of pads that fill one axis without a gap or an overlap; else undefined. */
+function sideBySide(pads: readonly (Value & { readonly node: OpNode<"Pad"> })[]): Value | undefined {
+  const axis = pads[0]?.node.attributes.axis ?? 0;
+  const sorted = pads.toSorted((a, b) => a.node.attributes.before - b.node.attributes.before);
+  let end = 0;
+  for (const { node } of sorted) {
+    if (node.attributes.axis !== axis || node.attributes.before !== end) return undefined;
+    end += node.inputs[0]!.shape[axis]!;
+  }
+  const tiles = sorted.map(({ node }) => node.inputs[0]!);
+  return pads.length > 1 && end === pads[0]!.shape[axis] ? concat(tiles, axis) : undefined;
 }
 
 /** Sums a gradient over the axes that broadcasting added or stretched. */

@@ -45,6 +45,7 @@ const cases: { readonly [O in OpName]: GradientCase<OpAttributes[O]> | "none" } 
   Erf: {},
   Tanh: {},
   Sigmoid: { low: -4, high: 4 },
+  Silu: { low: -4, high: 4 },
   Softmax: {},
   MatMul: {},
   Transpose: {},

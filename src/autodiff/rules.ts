@@ -16,6 +16,7 @@ import {
   reciprocal,
   reshape,
   scatterAdd,
+  sigmoid,
   slice,
   split,
   sqrt,
@@ -23,6 +24,7 @@ import {
   sum,
   swapLast,
   transpose,
+  transposedCopy,
   where,
   zeros,
 } from "../graph/build.ts";
@@ -66,6 +68,11 @@ export const rules: { readonly [O in OpName]: Rule<O> | "none" } = {
   Tanh: ({ output }, g) => [multiply(g, subtract(1, multiply(output, output)))],
   // dσ = σ(1 − σ) dx
   Sigmoid: ({ output }, g) => [multiply(g, multiply(output, subtract(1, output)))],
+  // d(x·σ) = σ + x·σ·(1 − σ)
+  Silu: ({ inputs: [x], output }, g) => {
+    const s = sigmoid(x!);
+    return [multiply(g, add(s, multiply(output, subtract(1, s))))];
+  },
   // dx = p ⊙ (dp − Σ p⊙dp)
   Softmax: ({ output: p }, g) => [multiply(p, subtract(g, sum(multiply(g, p), [last(p)])))],
   MatMul: ({ inputs: [a, b] }, g) => [matMul(g, swapLast(b!)), rightGradient(a!, b!, g)],
@@ -105,9 +112,12 @@ export const rules: { readonly [O in OpName]: Rule<O> | "none" } = {
   RmsNorm: ({ inputs: [x, w], attributes: { epsilon } }, g) => {
     const r = reciprocal(sqrt(add(mean(multiply(x!, x!), [last(x!)]), epsilon)));
     const xHat = multiply(x!, r);
-    const gw = multiply(g, w!);
-    const along = mean(multiply(gw, xHat), [last(x!)]);
-    return [multiply(r, subtract(gw, multiply(xHat, along))), multiply(g, xHat)];
+    const dw = multiply(g, xHat);
+    // its mean with the weights as one product with a column, instead of a second product over all elements
+    const width = w!.shape[0]!;
+    const column = matMul(reshape(dw, [sizeOf(dw.shape) / width, width]), reshape(w!, [width, 1]));
+    const along = multiply(reshape(column, r.shape), 1 / width);
+    return [multiply(r, subtract(multiply(g, w!), multiply(xHat, along))), dw];
   },
   // y = x̂·w + b with x̂ = (x − μ)·r;  dx = r(gw − mean gw − x̂·mean(gw·x̂)), dw = Σ g·x̂, db = Σ g
   LayerNorm: ({ inputs: [x, w], attributes: { epsilon } }, g) => {
@@ -125,13 +135,15 @@ export const rules: { readonly [O in OpName]: Rule<O> | "none" } = {
 };
 
 /**
- * dB of A·B: Aᵀ·g. A matrix B shared by a batch takes one product over all rows instead of a batch of them and a sum,
- * and where B is itself a transpose (a linear layer's Wᵀ) the product is formed as (gᵀ·A)ᵀ, so that W's gradient needs no copy.
+ * dB of A·B: Aᵀ·g. A matrix B shared by a batch takes one product over all rows instead of a batch of them and a sum.
+ * Where B is itself a transpose (a linear layer's Wᵀ) the product may be formed as (gᵀ·A)ᵀ: the narrower one is copied.
  */
 function rightGradient(a: Value, b: Value, g: Value): Value {
   if (b.shape.length !== 2) return matMul(swapLast(a), g);
   const rows = (x: Value): Value => reshape(x, [sizeOf(x.shape) / x.shape.at(-1)!, x.shape.at(-1)!]);
-  return isOp(b, "Transpose") ? swapLast(matMul(swapLast(rows(g)), rows(a))) : matMul(swapLast(rows(a)), rows(g));
+  return isOp(b, "Transpose") && g.shape.at(-1)! <= a.shape.at(-1)!
+    ? swapLast(matMul(transposedCopy(rows(g)), rows(a)))
+    : matMul(transposedCopy(rows(a)), rows(g));
 }
 
 /** Gradient of x[…, indices, …]: `g` where an index points, zero elsewhere (indices along `axis` of length 1). */

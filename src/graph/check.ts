@@ -28,6 +28,7 @@ const legal: { readonly [O in OpName]: Readonly<Record<Backend, readonly DType[]
   Erf: { cpu: f, webgpu: f },
   Tanh: { cpu: f, webgpu: f },
   Sigmoid: { cpu: f, webgpu: f },
+  Silu: { cpu: f, webgpu: f },
   Softmax: { cpu: f, webgpu: f },
   MatMul: { cpu: f, webgpu: f },
   Transpose: { cpu: movable, webgpu: onGpu },

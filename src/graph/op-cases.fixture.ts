@@ -107,6 +107,7 @@ export const opCases: { readonly [O in OpName]: OpCase<OpAttributes[O]> } = {
   Erf: unary(erf, { low: -3, high: 3 }),
   Tanh: unary(Math.tanh, { low: -5, high: 5 }),
   Sigmoid: unary((x) => 1 / (1 + Math.exp(-x)), { low: -8, high: 8 }),
+  Silu: unary((x) => x / (1 + Math.exp(-x)), { low: -8, high: 8 }),
   Softmax: {
     draw: (dtype) =>
       shape(1, 4)

@@ -108,6 +108,7 @@ const refusals: { readonly [O in OpName]: readonly Refusal<O>[] } = {
   Erf: [whole],
   Tanh: [whole],
   Sigmoid: [whole],
+  Silu: [whole],
   Softmax: [whole, ["a scalar, which has no last axis", [f()], {}]],
   MatMul: [
     ["inner lengths that differ", [f(2, 3), f(2, 3)], {}],

@@ -24,6 +24,7 @@ export interface OpAttributes {
   readonly Erf: None;
   readonly Tanh: None;
   readonly Sigmoid: None;
+  readonly Silu: None;
   readonly Softmax: None;
   readonly MatMul: None;
   readonly Transpose: { readonly permutation: readonly number[] };
@@ -140,6 +141,8 @@ export const ops: { readonly [O in OpName]: OpSpec<OpAttributes[O]> } = {
   Erf: unary("Erf"),
   Tanh: unary("Tanh"),
   Sigmoid: unary("Sigmoid"),
+  // one pass instead of two: x·σ(αx) with α = 1
+  Silu: { ...unary("Silu"), onnx: () => ({ type: "QuickGelu", domain: "com.microsoft", floats: { alpha: 1 } }) },
   Softmax: unary("Softmax"),
   RmsNorm: normalization("SimplifiedLayerNormalization", 1),
   LayerNorm: normalization("LayerNormalization", 2),

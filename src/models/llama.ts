@@ -1,9 +1,8 @@
 // The LLaMA decoder (arXiv 2302.13971): grouped-query attention, rotary positions, RMSNorm, SwiGLU.
 // Shapes: N = B·T rows, E hidden, H query heads = K·G, K key/value heads, D head size, F intermediate, V vocabulary.
-import { add, multiply, reshape, rmsNorm } from "../graph/build.ts";
+import { add, multiply, reshape, rmsNorm, silu } from "../graph/build.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Shape } from "../graph/tensor.ts";
-import { silu } from "../nn/activation.ts";
 import { attention, type KeyBlock, mergeHeads, splitHeads } from "../nn/attention.ts";
 import { linear } from "../nn/linear.ts";
 import { rotate, type Rotation } from "../nn/rope.ts";
@@ -56,6 +55,8 @@ export interface LayerContext {
   readonly mask: Value;
   /** keys and values of earlier positions (a KV cache) */
   readonly past?: readonly KeyBlock[];
+  /** stands in for attention over `past` and the row's own keys: q, k, v → [N, H·D] */
+  readonly attend?: (q_BKGTD: Value, k_BKTD: Value, v_BKTD: Value) => Value;
 }
 
 /** What a layer computes: its output, and what its large products made (worth keeping for the backward pass). */
@@ -82,9 +83,9 @@ export function decoderLayer(x_NE: Value, w: Weights, c: LanguageConfig, context
   const q_BKGTD = rotate(splitHeads(project("q", normed_NE), batch, c.keyValueHeads, groups), rotation);
   const k_BKTD = withoutGroups(rotate(splitHeads(project("k", normed_NE), batch, c.keyValueHeads, 1), rotation));
   const v_BKTD = withoutGroups(splitHeads(project("v", normed_NE), batch, c.keyValueHeads, 1));
-  const attended_NQ = mergeHeads(
-    attention(q_BKGTD, [...(context.past ?? []), { k_BKSD: k_BKTD, v_BKSD: v_BKTD, mask }]),
-  );
+  const attended_NQ =
+    context.attend?.(q_BKGTD, k_BKTD, v_BKTD) ??
+    mergeHeads(attention(q_BKGTD, [...(context.past ?? []), { k_BKSD: k_BKTD, v_BKSD: v_BKTD, mask }]));
   const residual_NE = add(x_NE, linear(attended_NQ, w("self_attn.o_proj.weight")));
 
   const normed2_NE = rmsNorm(residual_NE, w("post_attention_layernorm.weight"), c.rmsNormEpsilon);

@@ -1,9 +1,6 @@
 // Activations by the names that Hugging Face configs use.
-import { add, erf, multiply, sigmoid, tanh } from "../graph/build.ts";
+import { add, erf, multiply, sigmoid, silu, tanh } from "../graph/build.ts";
 import type { Value } from "../graph/graph.ts";
-
-/** x·σ(x) (arXiv 1702.03118). */
-export const silu = (x: Value): Value => multiply(x, sigmoid(x));
 
 /** x·Φ(x), exact by erf (arXiv 1606.08415). */
 export const gelu = (x: Value): Value => multiply(multiply(x, 0.5), add(erf(multiply(x, Math.SQRT1_2)), 1));

@@ -5,7 +5,9 @@ import { add, and, equal, greaterOrEqual, reshape, subtract, where } from "../gr
 import { constant, extract, type Graph, graph, input, type Value } from "../graph/graph.ts";
 import { tensor } from "../graph/tensor.ts";
 import type { LanguageConfig } from "../models/config.ts";
-import { decoderLayer, layerShapes } from "../models/llama.ts";
+import { decoderLayer, layerShapes, type LayerContext, type LayerValues } from "../models/llama.ts";
+import { mergeHeads } from "../nn/attention.ts";
+import { causalAttention, causalAttentionGradient } from "../nn/causal-attention.ts";
 
 /** The size of one micro-batch: B rows of T tokens. */
 export interface RowShape {
@@ -60,27 +62,19 @@ export function layerGraphs(c: LanguageConfig, { rows, length }: RowShape): Laye
   const weights = new Map(Object.entries(layerShapes(c)).map(([name, shape]) => [name, input(name, "float32", shape)]));
   const x = input("x", "float32", [rows * length, c.hiddenSize]);
   const angles = (name: string): Value => input(name, "float32", [rows, 1, 1, length, c.headSize / 2]);
-  const layer = decoderLayer(x, (name) => weights.get(name)!, c, {
-    batch: rows,
-    rotation: { cos: angles("cos"), sin: angles("sin") },
-    mask: input("mask", "float32", [rows, 1, 1, length, length]),
-  });
-  const saved = {
-    q: layer.q_BKGTD,
-    k: layer.k_BKTD,
-    v: layer.v_BKTD,
-    attended: layer.attended_NQ,
-    residual: layer.residual_NE,
-    gate: layer.gate_NF,
-    up: layer.up_NF,
-  } satisfies Record<(typeof savedNames)[number], Value>;
-  const dy = input("dy", "float32", x.shape);
-  const [dx, ...parts] = gradients(new Map([[layer.output_NE, dy]]), [x, ...weights.values()]);
+  const context = { batch: rows, rotation: { cos: angles("cos"), sin: angles("sin") } };
+  const mask = input("mask", "float32", [rows, 1, 1, length, length]);
+  const build = (attend: NonNullable<LayerContext["attend"]>): LayerValues =>
+    decoderLayer(x, (name) => weights.get(name)!, c, { ...context, mask, attend });
+  const forward = build((q_BKGTD, k_BKTD, v_BKTD) => mergeHeads(causalAttention({ q_BKGTD, k_BKTD, v_BKTD, mask })));
+  // what was saved of attention stands where attention was, so that its gradient can be taken by hand
+  const layer = build(() => input("attended", "float32", forward.attended_NQ.shape));
+  const [dx, ...parts] = layerGradients(layer, mask, [x, ...weights.values()]);
   const byName = [...weights.keys()].map((name, i) => [name, parts[i]!] as const);
-  const cuts = new Map<Value, string>(Object.entries(saved).map(([name, value]) => [value, name]));
+  const cuts = new Map(Object.entries(savedOf(layer)).map(([name, value]) => [value, name]));
   const summed = byName.map(([name, part]) => [`grad.${name}`, add(input(`sum.${name}`, "float32", part.shape), part)]);
   return {
-    forward: graph("layer forward", { ...saved, y: layer.output_NE }),
+    forward: graph("layer forward", { ...savedOf(forward), y: forward.output_NE }),
     backward: extract(
       "layer backward",
       { dx: dx!, ...Object.fromEntries(byName.map(([name, part]) => [`grad.${name}`, part])) },
@@ -89,6 +83,32 @@ export function layerGraphs(c: LanguageConfig, { rows, length }: RowShape): Laye
     accumulate: inPlace(extract("layer backward, accumulating", { dx: dx!, ...Object.fromEntries(summed) }, cuts)),
     through: extract("layer backward, frozen", { dx: dx! }, cuts),
   };
+}
+
+const savedOf = (layer: LayerValues): Record<(typeof savedNames)[number], Value> => ({
+  q: layer.q_BKGTD,
+  k: layer.k_BKTD,
+  v: layer.v_BKTD,
+  attended: layer.attended_NQ,
+  residual: layer.residual_NE,
+  gate: layer.gate_NF,
+  up: layer.up_NF,
+});
+
+/** Gradients of a layer whose attention is a given value: down to it, through it by hand, and on from q, k and v. */
+function layerGradients(layer: LayerValues, mask: Value, wrt: readonly Value[]): readonly (Value | undefined)[] {
+  const { q_BKGTD, k_BKTD, v_BKTD, attended_NQ, output_NE } = layer;
+  const dy = input("dy", "float32", output_NE.shape);
+  const [dattended, ...above] = gradients(new Map([[output_NE, dy]]), [attended_NQ, ...wrt]);
+  const operands = { q_BKGTD, k_BKTD, v_BKTD, mask };
+  const { dq_BKGTD, dk_BKTD, dv_BKTD } = causalAttentionGradient(operands, attended_NQ, dattended!);
+  const seeds = new Map([
+    [q_BKGTD, dq_BKGTD],
+    [k_BKTD, dk_BKTD],
+    [v_BKTD, dv_BKTD],
+  ]);
+  const below = gradients(seeds, wrt);
+  return wrt.map((_, i) => (above[i] && below[i] ? add(above[i], below[i]) : (above[i] ?? below[i])));
 }
 
 /** Sums are added to where they lie: `grad.NAME` may be the very buffer of `sum.NAME`. */
