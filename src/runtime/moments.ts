@@ -10,7 +10,7 @@ export const momentBlock = 256;
 export interface Moments {
   /** first moment: a sign, 4 bits of exponent, 3 of mantissa; 0 is zero */
   readonly m: Uint8Array;
-  /** second moment: 5 bits of exponent, 3 of mantissa; 0 is zero, which no positive value becomes */
+  /** second moment: 5 bits of exponent, 3 of mantissa; nothing is zero but in a block whose scale is */
   readonly v: Uint8Array;
   /** for every block the scale of m, then of v: a code's number times its scale is the value */
   readonly scales: Float32Array;
@@ -18,7 +18,7 @@ export interface Moments {
 
 /**
  * A code's number: its bits, moved behind the exponent bias, are those of a float32 up to 1.875. The smallest of m is
- * 0.6 · 2⁻¹⁵ of its largest, that of √v likewise: so no m is kept beside a √v that was lost, which would make a huge step.
+ * 0.6 · 2⁻¹⁵ of the largest, that of √v likewise: so no m is kept beside a √v that was lost, which would make a huge step.
  */
 export const codes = {
   /** the bias of m's exponent, in steps of a mantissa */
@@ -29,11 +29,11 @@ export const codes = {
   /** of float32's mantissa bits, those that a code has not */
   shift: 20,
   largest: 1.875,
-  /** scales do not fall below: what is smaller moves no weight, and its reciprocal must stay finite */
+  /** bounds do not fall below: what is smaller moves no weight, and its reciprocal must stay finite */
   floor: 2 ** -100,
 } as const;
 
-/** Constants of the mixing function below (Wang's and Steele's kind of integer hash). */
+/** Constants of the mixing function below, a common kind of integer hash. */
 export const mixing = { step: 0x9e3779b9 | 0, first: 0x7feb352d, second: 0x846ca68b | 0 } as const;
 
 const { fround, imul, sqrt } = Math;
@@ -51,10 +51,10 @@ function decodeM(code: number, scale: number): number {
 }
 
 function decodeV(code: number, scale: number): number {
-  return code === 0 ? 0 : fround(floatOf((code + codes.biasV) << codes.shift) * scale);
+  return fround(floatOf((code + codes.biasV) << codes.shift) * scale);
 }
 
-/** Rounds to the codes around, up with the probability that makes it right on average; `random` has 20 bits. */
+/** Rounds to a code nearby, up with the probability that makes it right on average; `random` has 20 bits. */
 function encodeM(x: number, inverse: number, random: number): number {
   const bits = bitsOf(fround(x * inverse));
   const rounded = (((bits & 0x7fffffff) + random) >>> codes.shift) - codes.biasM;
@@ -62,8 +62,8 @@ function encodeM(x: number, inverse: number, random: number): number {
 }
 
 function encodeV(x: number, inverse: number, random: number): number {
-  const bits = bitsOf(fround(x * inverse));
-  return Math.max(Math.min(bits, 1), Math.min(codes.mostV, ((bits + random) >>> codes.shift) - codes.biasV));
+  const rounded = ((bitsOf(fround(x * inverse)) + random) >>> codes.shift) - codes.biasV;
+  return Math.max(0, Math.min(codes.mostV, rounded));
 }
 
 /** What the random numbers of a block are hashed from; its lanes follow each other, and so do blocks. */
@@ -86,6 +86,11 @@ function next(x: number): number {
   return x ^ (x << 5);
 }
 
+const nextM = (old: number, gradient: number, { gain1 }: AdamWConstants): number =>
+  fround(old + fround(gain1 * fround(gradient - old)));
+const nextV = (old: number, gradient: number, { beta2, gain2 }: AdamWConstants): number =>
+  fround(fround(old * beta2) + fround(fround(gain2 * gradient) * gradient));
+
 /**
  * One AdamW step with moments in 8 bits: as `plainLoops.adamw` on the decoded moments; the weight moves by the new
  * moments as they are before rounding. The random numbers are a function of `step` and place.
@@ -99,35 +104,43 @@ export function adamw8bit(
   step: number,
   firstBlock = 0,
 ): void {
-  const newM = new Float32Array(momentBlock);
-  const newV = new Float32Array(momentBlock);
   for (let start = 0, block = firstBlock; start < p.length; start += momentBlock, block++) {
-    const size = Math.min(momentBlock, p.length - start);
+    const end = Math.min(start + momentBlock, p.length);
     const at = (2 * start) / momentBlock;
-    for (let i = 0; i < size; i++) {
-      const gradient = fround(g[start + i]! * constants.scale);
-      const oldM = decodeM(m[start + i]!, scales[at]!);
-      newM[i] = oldM + fround(constants.gain1 * fround(gradient - oldM));
-      const oldV = fround(decodeV(v[start + i]!, scales[at + 1]!) * constants.beta2);
-      newV[i] = oldV + fround(fround(constants.gain2 * gradient) * gradient);
-    }
-    const inverseM = rescale(newM.subarray(0, size), scales, at);
-    const inverseV = rescale(newV.subarray(0, size), scales, at + 1);
+    const [scaleM, scaleV] = [scales[at]!, scales[at + 1]!];
+    // the largest that the new moments can be, from the largest old ones and the largest gradient
+    const largest = largestOf(m.subarray(start, end), v.subarray(start, end), g.subarray(start, end), constants.scale);
+    const inverseM = rescale(scales, at, nextM(decodeM(largest.m, scaleM), largest.g, constants));
+    const inverseV = rescale(scales, at + 1, nextV(decodeV(largest.v, scaleV), largest.g, constants));
     const random = [0, 1, 2, 3].map((lane) => mixed(seedOfStep(step, block) + lane));
-    for (let i = 0; i < size; i++) {
-      const r = (random[i % 4] = next(random[i % 4]!));
-      m[start + i] = encodeM(newM[i]!, inverseM, (r & 0xffff) << 4);
-      v[start + i] = encodeV(newV[i]!, inverseV, r >>> 12);
-      const update = fround(fround(constants.stepSize * newM[i]!) / fround(fround(sqrt(newV[i]!)) + constants.epsilon));
-      p[start + i] = fround(fround(p[start + i]! * constants.decay) - update);
+    for (let i = start; i < end; i++) {
+      const gradient = fround(g[i]! * constants.scale);
+      const newM = nextM(decodeM(m[i]!, scaleM), gradient, constants);
+      const newV = nextV(decodeV(v[i]!, scaleV), gradient, constants);
+      const lane = (i - start) % 4;
+      const bits = (random[lane] = next(random[lane]!)) >>> (32 - codes.shift);
+      m[i] = encodeM(newM, inverseM, bits);
+      v[i] = encodeV(newV, inverseV, bits);
+      const update = fround(fround(constants.stepSize * newM) / fround(fround(sqrt(newV)) + constants.epsilon));
+      p[i] = fround(fround(p[i]! * constants.decay) - update);
     }
   }
 }
 
-/** Sets a block's scale from its largest value and returns what values are multiplied with before encoding. */
-function rescale(values: Float32Array, scales: Float32Array, at: number): number {
-  let largest: number = codes.floor;
-  for (const x of values) largest = Math.max(largest, Math.abs(x));
+/** Largest codes (without sign) and gradient of a block. */
+function largestOf(m: Uint8Array, v: Uint8Array, g: Float32Array, scale: number): { m: number; v: number; g: number } {
+  const largest = { m: 0, v: 0, g: 0 };
+  for (let i = 0; i < g.length; i++) {
+    largest.m = Math.max(largest.m, m[i]! & 0x7f);
+    largest.v = Math.max(largest.v, v[i]!);
+    largest.g = Math.max(largest.g, Math.abs(fround(g[i]! * scale)));
+  }
+  return largest;
+}
+
+/** Sets a block's scale from a bound of its values and returns what they are multiplied with before encoding. */
+function rescale(scales: Float32Array, at: number, bound: number): number {
+  const largest = Math.max(bound, codes.floor);
   scales[at] = fround(largest / codes.largest);
   return fround(codes.largest / largest);
 }

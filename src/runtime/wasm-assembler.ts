@@ -130,8 +130,12 @@ export const f32x4 = {
   subtract: binary("v128", vector(0xe5)),
   multiply: binary("v128", vector(0xe6)),
   divide: binary("v128", vector(0xe7)),
-  max: binary("v128", vector(0xe9)),
+  /** a < b ? b : a, which costs one instruction where the rules for NaN cost many */
+  max: binary("v128", vector(0xeb)),
 };
+
+/** Sixteen bytes. */
+export const u8x16 = { max: binary("v128", vector(121)) };
 
 /** Four int32 lanes. Those of float32 lanes are their bits. */
 export const i32x4 = {
@@ -140,7 +144,7 @@ export const i32x4 = {
     type: "v128",
     code: [...address.code, ...vector(92), 0, 0, ...vector(137), ...vector(169)],
   }),
-  /** lanes of 0..255 as four bytes */
+  /** lanes as four bytes, saturated to 0..255 */
   storeBytes: (address: Expression<"i32">, x: Expression<"v128">): Statement => [
     ...address.code,
     // narrowed twice, each time with itself as the upper half, of which nothing is stored
@@ -163,8 +167,8 @@ export const i32x4 = {
   multiply: binary("v128", vector(181)),
   min: binary("v128", vector(182)),
   max: binary("v128", vector(184)),
-  /** all bits of a lane where it differs */
-  notEqual: binary("v128", vector(56)),
+  /** all bits of a lane where it holds, signed */
+  greater: binary("v128", vector(59)),
 };
 
 /** Two float64 lanes. */
