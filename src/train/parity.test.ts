@@ -42,6 +42,7 @@ async function agrees(folder: string): Promise<void> {
 }
 
 it("agrees with transformers on rows of two, one and no pictures", () => agrees(tiny));
+it("agrees with transformers on features of two layers", () => agrees(tiny.replace("tiny", "layers-tiny")));
 
 describe.skipIf(!lab.present)("with the lab's goldens", () => {
   it.each(["llava-clip-untied", "llava-siglip-tied"])("agrees on %s", (name) => agrees(lab.path(`goldens/${name}`)));

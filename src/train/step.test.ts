@@ -1,4 +1,5 @@
 // What must not matter to a step: how its samples are cut into micro-batches, packed into rows and padded.
+import fc from "fast-check";
 import { expect, it } from "vitest";
 import { tinyConfig, tinyJson, tinyModel, type TinyModel } from "../../test/tiny-model.ts";
 import type { EncodedSample } from "../data/encode.ts";
@@ -59,6 +60,23 @@ it.each(models)("computes packed samples as it computes each alone: %s", async (
   expect(packed.reduce((rows, batch) => rows + batch.rows, 0)).toBeLessThan(samples.length);
   const apart = await outcomeOf([unpacked(samples, 48)], options);
   expect(outcomeDifference(await outcomeOf(packed, options), apart)).toBeLessThan(1e-5);
+});
+
+const shapes = fc.array(fc.record({ length: fc.integer({ min: 14, max: 40 }), pictures: fc.nat(3) }), {
+  minLength: 2,
+  maxLength: 7,
+});
+
+it("computes any samples packed as it computes each alone", async () => {
+  await fc.assert(
+    fc.asyncProperty(shapes, fc.integer({ min: 40, max: 70 }), async (drawn, length) => {
+      const some = drawn.map((shape, i) => randomSample(config, 300 + i, shape));
+      const packed = microBatches(some, { length, tokens: 2 * length, adaptive: false }, language);
+      const apart = await outcomeOf([unpacked(some, 40)], { tokens: 280 });
+      expect(outcomeDifference(await outcomeOf(packed, { length, tokens: 2 * length }), apart)).toBeLessThan(1e-5);
+    }),
+    { numRuns: 6 },
+  );
 });
 
 it("packs pictures that were shuffled into one token", async () => {
