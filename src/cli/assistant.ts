@@ -6,13 +6,14 @@ import { type Progress, startProgress } from "./progress.ts";
 
 export interface ModelOptions {
   readonly template?: string | undefined;
+  readonly adapter?: string | undefined;
   readonly threads?: number | undefined;
 }
 
 /** Runs `work` with the model at `path` loaded. */
 export async function withAssistant<T>(
   path: string,
-  { template, threads }: ModelOptions,
+  { template, adapter, threads }: ModelOptions,
   work: (assistant: Assistant) => Promise<T>,
 ): Promise<T> {
   const engine = await createEngine(threads === undefined ? {} : { threads });
@@ -22,7 +23,7 @@ export async function withAssistant<T>(
       progress ??= startProgress({ label: "loading", unit: "tensors", total });
       progress.update(done);
     };
-    const assistant = await openAssistant(path, { engine, template, onProgress });
+    const assistant = await openAssistant(path, { engine, template, adapter, onProgress });
     progress?.finish();
     return await work(assistant);
   } finally {

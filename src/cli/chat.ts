@@ -18,6 +18,7 @@ interface Options {
   readonly topK?: number;
   readonly seed: number;
   readonly template?: string;
+  readonly adapter?: string;
   readonly system?: string;
   readonly threads?: number;
   readonly json?: boolean;
@@ -33,6 +34,7 @@ export function addChat(program: Command): void {
     .option("--top-k <k>", "choose among the k likeliest words", wholeNumber(1))
     .option("--seed <n>", "the same seed gives the same answers", wholeNumber(0), 0)
     .option("--template <name>", "how the conversation is written (default: as the model was trained)")
+    .option("--adapter <folder>", "a LoRA adapter of this model, in PEFT's format")
     .option("--system <text>", "a message that leads the conversation")
     .option("--threads <n>", "threads to compute with (default: the physical cores)", wholeNumber(1, 1024))
     .option("--json", "print the answer as JSON")

@@ -19,6 +19,7 @@ interface Options {
   readonly limit?: number;
   readonly answers?: string;
   readonly template?: string;
+  readonly adapter?: string;
   readonly threads?: number;
   readonly json?: boolean;
 }
@@ -34,6 +35,7 @@ export function addEval(program: Command): void {
     .option("--limit <n>", "ask the first n questions only", wholeNumber(1))
     .option("--answers <file>", "write every question, answer and label there, as JSON lines")
     .option("--template <name>", "how the conversation is written (default: as the model was trained)")
+    .option("--adapter <folder>", "a LoRA adapter of this model, in PEFT's format")
     .option("--threads <n>", "threads to compute with (default: the physical cores)", wholeNumber(1, 1024))
     .option("--json", "print the score as JSON")
     .action(evaluate);

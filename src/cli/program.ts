@@ -11,6 +11,7 @@ const verbs: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   parity: async () => (await import("./parity.ts")).addParity,
   eval: async () => (await import("./eval.ts")).addEval,
   quickstart: async () => (await import("./quickstart.ts")).addQuickstart,
+  merge: async () => (await import("./merge.ts")).addMerge,
   inspect: async () => (await import("./inspect.ts")).addInspect,
 };
 

@@ -5,15 +5,15 @@ import { BugError } from "../errors.ts";
  * Rows for half-split RoPE (Hugging Face) from rows for interleaved RoPE (GGUF, architecture `llama`):
  * within each head of D rows, row 2i + j moves to row j·D/2 + i (i < D/2, j < 2); the inverse of `permute` in
  * llama.cpp's convert_hf_to_gguf.py. For attn_q pass the number of heads, for attn_k that of key-value heads.
- * `data` is `[rows, columns]` row-major (a bias has one column) and is left as it is.
+ * `data` is `[rows, columns]` row-major (a bias has one column; of a quantised row, its bytes) and is left as it is.
  * Architectures such as `qwen2` store their rows unpermuted and do not need this.
  */
-export function unpermuteRows(
-  data: Float32Array,
+export function unpermuteRows<A extends Float32Array | Uint16Array | Uint8Array>(
+  data: A,
   rows: number,
   columns: number,
   heads: number,
-): Float32Array<ArrayBuffer> {
+): A {
   const headRows = rows / heads;
   if (data.length !== rows * columns || headRows % 2 !== 0) {
     throw new BugError("ROPE_ROWS", {
@@ -21,7 +21,7 @@ export function unpermuteRows(
       got: `${data.length} values`,
     });
   }
-  const out = new Float32Array(data.length);
+  const out = data.slice() as A;
   for (let head = 0; head < heads; head++) {
     for (let row = 0; row < headRows; row++) {
       const from = (head * headRows + row) * columns;

@@ -1,6 +1,7 @@
 // One chunk of new tokens through all layers: its program, its buffers, and what a run writes into them.
 // Shapes: T tokens of the chunk, C cache slots, E hidden, K key/value heads, D head size.
 import type { LanguageConfig } from "../models/config.ts";
+import type { Lora } from "../models/lora.ts";
 import { rotationTables } from "../nn/rope.ts";
 import { type Bindings, type Engine, type EngineBuffer, type Pass, type Program, view } from "../runtime/engine.ts";
 import { layerGraph } from "./graphs.ts";
@@ -42,8 +43,9 @@ export async function loadChunk(
   config: LanguageConfig,
   size: number,
   capacity: number,
+  lora?: Lora,
 ): Promise<Chunk> {
-  const program = await engine.load(layerGraph(config, size, capacity));
+  const program = await engine.load(layerGraph(config, size, capacity, lora));
   const floats = (type: { readonly shape: readonly number[] } | undefined): Floats =>
     engine.allocate("float32", type!.shape);
   const { inputs, outputs } = program;
@@ -71,10 +73,17 @@ export async function loadChunk(
   };
 }
 
+/** A layer's weights by the names of its program's inputs. */
+export interface LayerWeights {
+  readonly bindings: Bindings;
+  /** adds what must be done before they hold their values */
+  readonly prepare: (pass: Pass) => void;
+}
+
 interface Run {
   readonly config: LanguageConfig;
   readonly chunk: Chunk;
-  readonly layers: readonly Bindings[];
+  readonly layers: readonly LayerWeights[];
   readonly cache: KeyValueCache;
   readonly embedding: Floats;
 }
@@ -98,9 +107,10 @@ export function runLayers(
   const angles = rotationTables(positions, config.headSize, config.ropeBase);
   pass.write(cos, angles.cos).write(sin, angles.sin).write(pastMask, masks.past).write(mask, masks.own);
   const runs = slotRuns(tokens);
-  for (const [layer, weights] of layers.entries()) {
+  for (const [layer, { bindings, prepare }] of layers.entries()) {
+    prepare(pass);
     const past = { past_k: cache.k[layer]!, past_v: cache.v[layer]!, past_mask: pastMask };
-    pass.run(program, { x, cos, sin, mask, ...past, ...weights }, { y, k, v });
+    pass.run(program, { x, cos, sin, mask, ...past, ...bindings }, { y, k, v });
     for (const run of runs) {
       const copy = blockCopy(run, config, chunk.size, cache.capacity);
       pass.call({ ...copy, from: k, into: past.past_k }).call({ ...copy, from: v, into: past.past_v });

@@ -2,8 +2,10 @@
 // Shapes: T tokens of a chunk, C cache slots, E hidden, K key/value heads, D head size, V vocabulary.
 import type { LanguageConfig } from "../models/config.ts";
 import { embeddingName, finalNormName, headName, layerPrefix, layerShapes } from "../models/llama.ts";
-import { type Bindings, type Engine, type EngineBuffer, type Pass, type Program, view } from "../runtime/engine.ts";
-import { type Chunk, gatherWanted, loadChunk, type NewToken, runLayers } from "./chunk.ts";
+import type { Lora } from "../models/lora.ts";
+import { weightNames } from "../models/lora-inputs.ts";
+import { type Engine, type EngineBuffer, type Pass, type Program, view } from "../runtime/engine.ts";
+import { type Chunk, gatherWanted, type LayerWeights, loadChunk, type NewToken, runLayers } from "./chunk.ts";
 import { chunkSizes, largestChunk } from "./chunk-sizes.ts";
 import { headGraph } from "./graphs.ts";
 import { allocateCache, copyCache, type KeyValueCache } from "./kv-cache.ts";
@@ -12,6 +14,15 @@ type Floats = EngineBuffer<"float32">;
 
 /** Finds a language weight in the engine by its Hugging Face name. */
 export type LanguageParameters = (name: string) => Floats;
+
+/** The language weights in the engine. */
+export interface LanguageWeights {
+  readonly parameter: LanguageParameters;
+  /** an adapter whose factors are among the parameters */
+  readonly lora?: Lora | undefined;
+  /** adds to a pass what must be done before `parameter(name)` holds a layer's weight */
+  readonly prepare?: ((pass: Pass, name: string) => void) | undefined;
+}
 
 export interface Decoder {
   /**
@@ -28,8 +39,8 @@ export interface Decoder {
 const largestHead = 32;
 
 /** A decoder in float32 over weights that lie in the engine, as they are at each run. */
-export function createDecoder(engine: Engine, config: LanguageConfig, parameter: LanguageParameters): Decoder {
-  return new LayerDecoder(engine, config, parameter);
+export function createDecoder(engine: Engine, config: LanguageConfig, weights: LanguageWeights): Decoder {
+  return new LayerDecoder(engine, config, weights);
 }
 
 /** Runs one layer's program after the other; the weights are inputs, so training can go on between two runs. */
@@ -37,7 +48,8 @@ class LayerDecoder implements Decoder {
   readonly #engine: Engine;
   readonly #config: LanguageConfig;
   readonly #parameter: LanguageParameters;
-  readonly #layers: readonly Bindings[];
+  readonly #lora: Lora | undefined;
+  readonly #layers: readonly LayerWeights[];
   /** last hidden states of the wanted tokens */
   readonly #hidden: Floats;
   readonly #chunks = new Map<number, Promise<Chunk>>();
@@ -45,11 +57,12 @@ class LayerDecoder implements Decoder {
   #cache: KeyValueCache | undefined;
   #capacity = 0;
 
-  constructor(engine: Engine, config: LanguageConfig, parameter: LanguageParameters) {
+  constructor(engine: Engine, config: LanguageConfig, weights: LanguageWeights) {
     this.#engine = engine;
     this.#config = config;
-    this.#parameter = parameter;
-    this.#layers = layerBindings(config, parameter);
+    this.#parameter = weights.parameter;
+    this.#lora = weights.lora;
+    this.#layers = layerWeights(config, weights);
     this.#hidden = engine.allocate("float32", [largestChunk + largestHead, config.hiddenSize]);
   }
 
@@ -93,9 +106,10 @@ class LayerDecoder implements Decoder {
   /** All tokens through all layers; returns how many rows of `#hidden` are wanted ones. */
   async #runChunks(pass: Pass, tokens: readonly NewToken[], cache: KeyValueCache): Promise<number> {
     const [config, embedding] = [this.#config, this.#parameter(embeddingName)];
+    const load = (size: number): Promise<Chunk> => loadChunk(this.#engine, config, size, cache.capacity, this.#lora);
     let [start, wanted] = [0, 0];
     for (const size of chunkSizes(tokens.length)) {
-      const chunk = await remembered(this.#chunks, size, () => loadChunk(this.#engine, config, size, cache.capacity));
+      const chunk = await remembered(this.#chunks, size, () => load(size));
       const part = tokens.slice(start, start + size);
       const output = runLayers(pass, { config, chunk, layers: this.#layers, cache, embedding }, part);
       wanted += gatherWanted(pass, chunk, output, part, this.#rows(wanted, largestChunk - wanted));
@@ -151,11 +165,12 @@ function headSizes(rows: number): number[] {
 }
 
 /** Each layer's weights by their names inside a layer. */
-function layerBindings(config: LanguageConfig, parameter: LanguageParameters): Bindings[] {
-  const names = Object.keys(layerShapes(config));
-  return Array.from({ length: config.layers }, (_, layer) =>
-    Object.fromEntries(names.map((name) => [name, parameter(layerPrefix(layer) + name)])),
-  );
+function layerWeights(config: LanguageConfig, { parameter, lora, prepare }: LanguageWeights): LayerWeights[] {
+  const names = weightNames(new Map(Object.entries(layerShapes(config))), lora);
+  return Array.from({ length: config.layers }, (_, layer) => ({
+    bindings: Object.fromEntries(names.map((name) => [name, parameter(layerPrefix(layer) + name)])),
+    prepare: (pass) => names.forEach((name) => prepare?.(pass, layerPrefix(layer) + name)),
+  }));
 }
 
 function rowsOf(data: Float32Array, rows: number, width: number): Float32Array[] {

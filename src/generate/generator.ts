@@ -4,16 +4,15 @@ import type { LanguageConfig } from "../models/config.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { NewToken } from "./chunk.ts";
 import { largestChunk } from "./chunk-sizes.ts";
-import { createDecoder, type Decoder, type LanguageParameters } from "./decoder.ts";
+import { createDecoder, type Decoder, type LanguageWeights } from "./decoder.ts";
 import { PrefixTree, type TokenNode } from "./prefix-tree.ts";
 import { type Generation, type GenerationRequest, lengthOf } from "./generation.ts";
 import { Sequence } from "./sequence.ts";
 
-export interface GeneratorOptions {
+/** `parameter` and what goes with it: the language model's weights in the engine, by Hugging Face's names. */
+export interface GeneratorOptions extends LanguageWeights {
   readonly engine: Engine;
   readonly config: LanguageConfig;
-  /** the language model's weights in the engine, by Hugging Face's names */
-  readonly parameter: LanguageParameters;
   /** cache slots to begin with (a power of two, 256 unless told); more keeps more earlier prompts */
   readonly capacity?: number;
 }
@@ -34,9 +33,10 @@ export interface Generator {
 const firstCapacity = 256;
 
 /** A generator over weights in the engine. */
-export function createGenerator({ engine, config, parameter, capacity = firstCapacity }: GeneratorOptions): Generator {
+export function createGenerator(options: GeneratorOptions): Generator {
+  const { engine, config, capacity = firstCapacity } = options;
   const tree = new PrefixTree(capacity);
-  const decoder = createDecoder(engine, config, parameter);
+  const decoder = createDecoder(engine, config, options);
   const active = new Set<Sequence>();
   let running: Promise<void> | undefined;
   const runAll = async (): Promise<void> => {

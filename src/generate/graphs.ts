@@ -4,18 +4,21 @@ import { matMul, reshape, rmsNorm, swapLast } from "../graph/build.ts";
 import { type Graph, graph, input } from "../graph/graph.ts";
 import type { LanguageConfig } from "../models/config.ts";
 import { decoderLayer, layerShapes } from "../models/llama.ts";
+import type { Lora } from "../models/lora.ts";
+import { weightInputs } from "../models/lora-inputs.ts";
 
 /**
  * One decoder layer, shared by all layers: its weights are inputs.
  * x [T, E], cos and sin [T, D/2], past_k and past_v [K, C, D], past_mask [T, C], mask [T, T] → y [T, E], k and v [K, T, D].
  * Only the new keys and values come out, so the cache is never copied.
  */
-export function layerGraph(c: LanguageConfig, tokens: number, capacity: number): Graph {
-  const weights = new Map(Object.entries(layerShapes(c)).map(([name, shape]) => [name, input(name, "float32", shape)]));
+export function layerGraph(c: LanguageConfig, tokens: number, capacity: number, lora?: Lora): Graph {
+  const weights = weightInputs(new Map(Object.entries(layerShapes(c))), lora);
   const angles = (name: string) => input(name, "float32", [1, 1, 1, tokens, c.headSize / 2]);
   const cached = (name: string) => input(name, "float32", [1, c.keyValueHeads, capacity, c.headSize]);
-  const layer = decoderLayer(input("x", "float32", [tokens, c.hiddenSize]), (name) => weights.get(name)!, c, {
+  const layer = decoderLayer(input("x", "float32", [tokens, c.hiddenSize]), weights.weight, c, {
     batch: 1,
+    lowRank: weights.lowRank,
     rotation: { cos: angles("cos"), sin: angles("sin") },
     mask: input("mask", "float32", [1, 1, 1, tokens, tokens]),
     past: [

@@ -15,6 +15,8 @@ export interface OpenOptions {
   readonly engine: Engine;
   /** a conversation template by name, "model" for the model's own; else what the model was trained with, else its own */
   readonly template?: string | undefined;
+  /** folder of a PEFT adapter for this model */
+  readonly adapter?: string | undefined;
   /** told how many of the language model's tensors are loaded */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
@@ -25,7 +27,7 @@ export interface OpenOptions {
  */
 export async function openAssistant(path: string, options: OpenOptions): Promise<Assistant> {
   const { engine, onProgress } = options;
-  const files = await openModel(path);
+  const files = await openModel(path, options);
   try {
     if (files.kind === "vision") {
       const fix = "name a model made by llava train, or a language model";

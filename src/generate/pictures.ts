@@ -2,6 +2,8 @@
 import { graph, input } from "../graph/graph.ts";
 import { type LlavaConfig, tokensPerPicture } from "../models/config.ts";
 import { createPictureEncoder } from "../models/encode-pictures.ts";
+import type { Lora } from "../models/lora.ts";
+import { weightInputs, weightNames } from "../models/lora-inputs.ts";
 import { featureWidth, project, projectorShapes } from "../models/projector.ts";
 import type { PartWeights } from "../models/weights.ts";
 import type { Bindings, Engine, EngineBuffer } from "../runtime/engine.ts";
@@ -20,24 +22,19 @@ export async function createPictureProjector(
   engine: Engine,
   config: LlavaConfig,
   parameter: (name: string) => Floats,
+  lora?: Lora,
 ): Promise<PictureProjector> {
   const tokens = tokensPerPicture(config);
   const width = featureWidth(config);
   const shapes = projectorShapes(config);
-  const program = await engine.load(
-    graph("projector", {
-      projected: project(
-        input("features", "float32", [tokens, width]),
-        (name) => input(name, "float32", shapes.get(name)!),
-        config,
-      ),
-    }),
-  );
+  const inputs = weightInputs(shapes, lora);
+  const projection = project(input("features", "float32", [tokens, width]), inputs.weight, config, inputs.lowRank);
+  const program = await engine.load(graph("projector", { projected: projection }));
   const features = engine.allocate("float32", [tokens, width]);
   const projected = engine.allocate("float32", [tokens, config.language.hiddenSize]);
   return {
     async project(values) {
-      const weights: Bindings = Object.fromEntries([...shapes.keys()].map((name) => [name, parameter(name)]));
+      const weights: Bindings = Object.fromEntries(weightNames(shapes, lora).map((name) => [name, parameter(name)]));
       const { rows } = await engine
         .pass()
         .write(features, values)

@@ -4,7 +4,7 @@ import { add, multiply, reshape, rmsNorm, silu } from "../graph/build.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Shape } from "../graph/tensor.ts";
 import { attention, type KeyBlock, mergeHeads, splitHeads } from "../nn/attention.ts";
-import { linear } from "../nn/linear.ts";
+import { adaptedLinear, type LowRank } from "../nn/linear.ts";
 import { rotate, type Rotation } from "../nn/rope.ts";
 import type { LanguageConfig } from "./config.ts";
 
@@ -57,6 +57,8 @@ export interface LayerContext {
   readonly past?: readonly KeyBlock[];
   /** stands in for attention over `past` and the row's own keys: q, k, v → [N, H·D] */
   readonly attend?: (q_BKGTD: Value, k_BKTD: Value, v_BKTD: Value) => Value;
+  /** low-rank additions by the linear layer's name: `self_attn.q_proj` */
+  readonly lowRank?: (name: string) => LowRank | undefined;
 }
 
 /** What a layer computes: its output, and what its large products made (worth keeping for the backward pass). */
@@ -77,7 +79,9 @@ export function decoderLayer(x_NE: Value, w: Weights, c: LanguageConfig, context
   const groups = c.heads / c.keyValueHeads;
   const bias = (name: string): Value | undefined =>
     c.queryKeyValueBias ? w(`self_attn.${name}_proj.bias`) : undefined;
-  const project = (name: string, x: Value): Value => linear(x, w(`self_attn.${name}_proj.weight`), bias(name));
+  const apply = (name: string, x: Value, b?: Value): Value =>
+    adaptedLinear(x, w(`${name}.weight`), b, context.lowRank?.(name));
+  const project = (name: string, x: Value): Value => apply(`self_attn.${name}_proj`, x, bias(name));
 
   const normed_NE = rmsNorm(x_NE, w("input_layernorm.weight"), c.rmsNormEpsilon);
   const q_BKGTD = rotate(splitHeads(project("q", normed_NE), batch, c.keyValueHeads, groups), rotation);
@@ -86,12 +90,12 @@ export function decoderLayer(x_NE: Value, w: Weights, c: LanguageConfig, context
   const attended_NQ =
     context.attend?.(q_BKGTD, k_BKTD, v_BKTD) ??
     mergeHeads(attention(q_BKGTD, [...(context.past ?? []), { k_BKSD: k_BKTD, v_BKSD: v_BKTD, mask }]));
-  const residual_NE = add(x_NE, linear(attended_NQ, w("self_attn.o_proj.weight")));
+  const residual_NE = add(x_NE, apply("self_attn.o_proj", attended_NQ));
 
   const normed2_NE = rmsNorm(residual_NE, w("post_attention_layernorm.weight"), c.rmsNormEpsilon);
-  const gate_NF = linear(normed2_NE, w("mlp.gate_proj.weight"));
-  const up_NF = linear(normed2_NE, w("mlp.up_proj.weight"));
-  const output_NE = add(residual_NE, linear(multiply(silu(gate_NF), up_NF), w("mlp.down_proj.weight")));
+  const gate_NF = apply("mlp.gate_proj", normed2_NE);
+  const up_NF = apply("mlp.up_proj", normed2_NE);
+  const output_NE = add(residual_NE, apply("mlp.down_proj", multiply(silu(gate_NF), up_NF)));
   return { q_BKGTD, k_BKTD, v_BKTD, attended_NQ, residual_NE, gate_NF, up_NF, output_NE };
 }
 

@@ -5,6 +5,7 @@ import { InputError } from "../errors.ts";
 import { readJsonFile, readTextFile } from "../formats/node.ts";
 import { unpermuteRows } from "../formats/gguf-rope.ts";
 import type { Shape } from "../graph/tensor.ts";
+import { adapterBase, holdsAdapter, withAdapter } from "./adapter-node.ts";
 import {
   type LanguageConfig,
   type LlavaConfig,
@@ -75,20 +76,34 @@ export interface LlavaFiles {
 
 const visionTypes = ["clip", "clip_vision_model", "siglip", "siglip_vision_model", "vit"];
 
-/** Opens whatever kind of model lies in a folder (or a .gguf file beside its config). Throws `MODEL_MISSING`, `MODEL_KIND`, `WEIGHTS_…`. */
-export async function openModel(path: string): Promise<LlavaFiles | LanguageFiles | VisionFiles> {
+export interface OpenModelOptions {
+  /** folder of a PEFT adapter to put onto the weights, instead of one that lies in the model's own folder */
+  readonly adapter?: string | undefined;
+}
+
+/**
+ * Opens whatever kind of model lies in a folder (or a .gguf file beside its config, or an adapter's folder that names its
+ * model). Throws `MODEL_MISSING`, `MODEL_KIND`, `WEIGHTS_…`, `ADAPTER_…`.
+ */
+export async function openModel(
+  path: string,
+  options: OpenModelOptions = {},
+): Promise<LlavaFiles | LanguageFiles | VisionFiles> {
   const { folder } = await locate(path);
+  if (!(await exists(join(folder, "config.json"))) && (await holdsAdapter(folder))) {
+    return openModel(await adapterBase(folder), { adapter: folder, ...options });
+  }
   const config = await readObject(join(folder, "config.json"));
   const type = String(config["model_type"]);
-  if (type === "llava") return openLlava(path);
-  return visionTypes.includes(type) ? openVision(path) : openLanguage(path);
+  if (type === "llava") return openLlava(path, options);
+  return visionTypes.includes(type) ? openVision(path) : openLanguage(path, options);
 }
 
 /**
  * A llava checkpoint of any of the three layouts that transformers has written (training-checkpoint names A, B, C).
- * Throws `MODEL_CONFIG`, `MODEL_ROPE`, `WEIGHTS_MISMATCH`, `WEIGHTS_MISSING`, `WEIGHTS_INDEX`.
+ * Throws `MODEL_CONFIG`, `MODEL_ROPE`, `WEIGHTS_MISMATCH`, `WEIGHTS_MISSING`, `WEIGHTS_INDEX`, `ADAPTER_…`.
  */
-export async function openLlava(path: string): Promise<LlavaFiles> {
+export async function openLlava(path: string, { adapter }: OpenModelOptions = {}): Promise<LlavaFiles> {
   const { folder } = await locate(path);
   const where = join(folder, "config.json");
   const json = await readObject(where);
@@ -113,8 +128,14 @@ export async function openLlava(path: string): Promise<LlavaFiles> {
       where: folder,
       config,
       vision: part("vision", visionShapes(config.vision), unusedVision),
-      projector: part("projector", projectorShapes(config)),
-      language: part("language", languageShapes(language), unusedLanguage(language)),
+      ...(await withAdapter(
+        {
+          projector: part("projector", projectorShapes(config)),
+          language: part("language", languageShapes(language), unusedLanguage(language)),
+        },
+        folder,
+        adapter,
+      )),
       tokenizer: () => readTokenizer(folder),
       preprocessor: () => readPreprocessor(folder),
       endIds: await readEndIds(folder, (json["text_config"] as Json | undefined) ?? json),
@@ -152,7 +173,7 @@ export async function openVision(path: string): Promise<VisionFiles> {
  * A language model from safetensors or GGUF; with GGUF the folder still holds config.json and the tokenizer.
  * Throws as `openLlava` does.
  */
-export async function openLanguage(path: string): Promise<LanguageFiles> {
+export async function openLanguage(path: string, { adapter }: OpenModelOptions = {}): Promise<LanguageFiles> {
   const { folder } = await locate(path);
   const where = join(folder, "config.json");
   const json = await readObject(where);
@@ -165,17 +186,16 @@ export async function openLanguage(path: string): Promise<LanguageFiles> {
       config.tied && !gguf && !opened.shapes.has(embeddingName)
         ? renamed(opened, (name) => (name === "lm_head.weight" ? embeddingName : name))
         : opened;
+    const weights = partWeights(reader, languageShapes(config), {
+      fileName: gguf ? ggufName : (name) => name,
+      ignored: unusedLanguage(config),
+      ...(gguf && config.family !== "qwen2" ? { reorder: (name, data) => unpermuted(name, data, config) } : {}),
+    });
     return {
       kind: "language",
       where: folder,
       config,
-      weights: partWeights(reader, languageShapes(config), {
-        fileName: gguf ? ggufName : (name) => name,
-        ignored: unusedLanguage(config),
-        ...(gguf && config.family !== "qwen2"
-          ? { reorder: (name: string, data: Float32Array) => unpermuted(name, data, config) }
-          : {}),
-      }),
+      weights: (await withAdapter({ language: weights }, folder, adapter)).language,
       tokenizer: () => readTokenizer(folder),
       endIds: await readEndIds(folder, json),
       close: reader.close,
@@ -216,7 +236,7 @@ const unusedLanguage = (c: LanguageConfig): RegExp =>
     : /rotary_emb\.inv_freq$|rope_freqs/;
 
 /** llama.cpp stores the rows of q and k permuted for interleaved rotary positions; undo that (SOURCE: convert_hf_to_gguf's permute). */
-function unpermuted(name: string, data: Float32Array, c: LanguageConfig): Float32Array {
+function unpermuted<A extends Float32Array | Uint16Array | Uint8Array>(name: string, data: A, c: LanguageConfig): A {
   const match = /self_attn\.([qk])_proj\.(weight|bias)$/.exec(name);
   if (!match) return data;
   const heads = match[1] === "q" ? c.heads : c.keyValueHeads;

@@ -4,7 +4,7 @@ import { reshape, transpose } from "../graph/build.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Shape } from "../graph/tensor.ts";
 import { activations } from "../nn/activation.ts";
-import { linear } from "../nn/linear.ts";
+import { adaptedLinear, type LowRank } from "../nn/linear.ts";
 import type { LlavaConfig } from "./config.ts";
 import type { Weights } from "./llama.ts";
 
@@ -45,9 +45,15 @@ export function pixelShuffle(x_BPE: Value, r: number): Value {
 }
 
 /** Features that were shuffled already, [rows, r²·E] → [rows, L]. */
-export function project(x: Value, w: Weights, { projector }: Pick<LlavaConfig, "projector">): Value {
-  const bias = (name: string): Value | undefined => (projector.bias ? w(`${name}.bias`) : undefined);
-  const first = linear(x, w("linear_1.weight"), bias("linear_1"));
+export function project(
+  x: Value,
+  w: Weights,
+  { projector }: Pick<LlavaConfig, "projector">,
+  lowRank?: (name: string) => LowRank | undefined,
+): Value {
+  const apply = (name: string, input: Value): Value =>
+    adaptedLinear(input, w(`${name}.weight`), projector.bias ? w(`${name}.bias`) : undefined, lowRank?.(name));
+  const first = apply("linear_1", x);
   if (projector.kind === "linear") return first;
-  return linear(activations[projector.activation](first), w("linear_2.weight"), bias("linear_2"));
+  return apply("linear_2", activations[projector.activation](first));
 }

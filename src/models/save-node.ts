@@ -6,6 +6,8 @@ import { encodeSafetensors, type SafetensorsEntry } from "../formats/safetensors
 import { type Preprocessor, writePreprocessor } from "../image/preprocessor.ts";
 import type { LlavaConfig } from "./config.ts";
 import { llavaConfigText } from "./config-write.ts";
+import { adapterConfigFile, adapterConfigJson, adapterEntries, adapterWeightsFile } from "./adapter-files.ts";
+import type { Adapter } from "./lora.ts";
 import { checkpointName, type ModelPart } from "./names.ts";
 import type { TokenizerFiles } from "./node.ts";
 import type { PartWeights } from "./weights.ts";
@@ -19,10 +21,17 @@ export interface ModelToSave {
   readonly preprocessor: Preprocessor;
   /** ids that end an answer */
   readonly endIds: readonly number[];
+  /** written beside the weights, which stay without it */
+  readonly adapter?: Adapter;
 }
 
 /** Tensor names of layout A: `vision_tower.…`, `multi_modal_projector.…`, `language_model.…`. */
-export function checkpointEntries({ config, vision, projector, language }: ModelToSave): SafetensorsEntry[] {
+export function checkpointEntries({
+  config,
+  vision,
+  projector,
+  language,
+}: Pick<ModelToSave, "config" | ModelPart>): SafetensorsEntry[] {
   const entriesOf = (part: ModelPart, weights: PartWeights): SafetensorsEntry[] =>
     [...weights.shapes].map(([name, shape]) => ({
       name: checkpointName(part, name, config.vision.family),
@@ -33,23 +42,32 @@ export function checkpointEntries({ config, vision, projector, language }: Model
   return [...entriesOf("vision", vision), ...entriesOf("projector", projector), ...entriesOf("language", language)];
 }
 
-/** Writes beside and renames; an older folder of that name is replaced at the end. */
-export async function saveModel(folder: string, model: ModelToSave): Promise<void> {
+/** Writes a llava checkpoint; throws what its weights throw when they are read. */
+export function saveModel(folder: string, model: ModelToSave): Promise<void> {
+  return writeFolder(folder, async (unfinished) => {
+    const write = (name: string, content: Parameters<typeof writeFileAtomic>[1]): Promise<void> =>
+      writeFileAtomic(join(unfinished, name), content);
+    await write("model.safetensors", encodeSafetensors(checkpointEntries(model), { format: "pt" }));
+    await write("config.json", llavaConfigText(model.config));
+    for (const [name, json] of Object.entries(jsonFiles(model, folder))) {
+      await write(name, `${JSON.stringify(json, null, 2)}\n`);
+    }
+    if (model.adapter) {
+      await write(adapterWeightsFile, encodeSafetensors(adapterEntries(model.adapter), { format: "pt" }));
+    }
+    const { chatTemplate } = model.tokenizerFiles;
+    if (chatTemplate !== undefined) await write("chat_template.jinja", chatTemplate);
+  });
+}
+
+/** Lets `write` fill a folder beside and renames it; an older folder of that name is replaced at the end. */
+export async function writeFolder(folder: string, write: (unfinished: string) => Promise<void>): Promise<void> {
   const unfinished = join(dirname(folder), `.${process.pid}.model.tmp`);
   const replaced = join(dirname(folder), `.${process.pid}.model.old.tmp`);
   for (const leftover of [unfinished, replaced]) await rm(leftover, { recursive: true, force: true });
   await mkdir(unfinished, { recursive: true });
   try {
-    await writeFileAtomic(
-      join(unfinished, "model.safetensors"),
-      encodeSafetensors(checkpointEntries(model), { format: "pt" }),
-    );
-    await writeFileAtomic(join(unfinished, "config.json"), llavaConfigText(model.config));
-    for (const [name, json] of Object.entries(jsonFiles(model))) {
-      await writeFileAtomic(join(unfinished, name), `${JSON.stringify(json, null, 2)}\n`);
-    }
-    const { chatTemplate } = model.tokenizerFiles;
-    if (chatTemplate !== undefined) await writeFileAtomic(join(unfinished, "chat_template.jinja"), chatTemplate);
+    await write(unfinished);
     // the older folder stays until the new one stands in its place
     await rename(folder, replaced).catch(ignoreMissing);
     await rename(unfinished, folder);
@@ -59,7 +77,10 @@ export async function saveModel(folder: string, model: ModelToSave): Promise<voi
   }
 }
 
-function jsonFiles({ config, tokenizerFiles, preprocessor, endIds }: ModelToSave): Readonly<Record<string, unknown>> {
+function jsonFiles(
+  { config, tokenizerFiles, preprocessor, endIds, adapter }: ModelToSave,
+  folder: string,
+): Readonly<Record<string, unknown>> {
   const { vision, features } = config;
   const processor = {
     processor_class: "LlavaProcessor",
@@ -79,6 +100,7 @@ function jsonFiles({ config, tokenizerFiles, preprocessor, endIds }: ModelToSave
     },
     "preprocessor_config.json": { ...writePreprocessor(preprocessor), processor_class: "LlavaProcessor" },
     "processor_config.json": processor,
+    ...(adapter && { [adapterConfigFile]: adapterConfigJson(adapter, folder) }),
   };
 }
 

@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { z } from "zod";
 import { InputError } from "../errors.ts";
 import { readGguf } from "../formats/gguf.ts";
+import { blocksOfGguf } from "../formats/q4.ts";
 import { openFile, readJsonFile } from "../formats/node.ts";
 import { readSafetensors, type SafetensorsFile } from "../formats/safetensors.ts";
 import type { TensorReader } from "./weights.ts";
@@ -81,6 +82,10 @@ async function openGguf(path: string): Promise<TensorReader> {
       where: path,
       shapes: new Map([...file.tensors].map(([name, info]) => [name, info.shape])),
       load: (name) => file.loadFloat32(name),
+      blocks: async (name) => {
+        const { type, bytes } = await file.load(name);
+        return blocksOfGguf(type, bytes);
+      },
       close: source.close,
     };
   } catch (error) {
@@ -96,6 +101,7 @@ export function renamed(reader: TensorReader, rename: (name: string) => string):
     ...reader,
     shapes: new Map([...originals].map(([name, original]) => [name, reader.shapes.get(original)!])),
     load: (name) => reader.load(originals.get(name)!),
+    ...(reader.blocks && { blocks: (name: string) => reader.blocks!(originals.get(name)!) }),
   };
 }
 

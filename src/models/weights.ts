@@ -1,5 +1,6 @@
 // A part's weights by our names: checked against the shapes its config asks for, loaded one at a time as float32.
 import { InputError } from "../errors.ts";
+import type { Blocks } from "../formats/q4.ts";
 import { sameShape, type Shape, showShape } from "../graph/tensor.ts";
 
 /** Weights of the vision tower, the projector or the language model. */
@@ -8,6 +9,8 @@ export interface PartWeights {
   readonly shapes: ReadonlyMap<string, Shape>;
   /** row-major float32 values of one weight, in memory of its own */
   load(name: string): Promise<Float32Array>;
+  /** the 4-bit blocks that a weight is stored in, if it is */
+  readonly blocks?: (name: string) => Promise<Blocks | undefined>;
 }
 
 /** Tensors of one or several files, by the files' names. */
@@ -16,13 +19,14 @@ export interface TensorReader {
   readonly where: string;
   readonly shapes: ReadonlyMap<string, Shape>;
   load(name: string): Promise<Float32Array>;
+  readonly blocks?: (name: string) => Promise<Blocks | undefined>;
   close(): Promise<void>;
 }
 
 /** Where each of our weights lies: the file's name, and a change of its rows if the file orders them otherwise. */
 export interface Placement {
   readonly fileName: (name: string) => string;
-  readonly reorder?: (name: string, data: Float32Array) => Float32Array;
+  readonly reorder?: <A extends Float32Array | Uint16Array | Uint8Array>(name: string, data: A) => A;
   /** tensors of this part's files that we do not need (heads, position ids) */
   readonly ignored?: RegExp;
   /** only file names with this prefix belong to the part */
@@ -68,6 +72,16 @@ export function partWeights(
       const data = await reader.load(files.get(name)!);
       return reorder === undefined ? data : reorder(name, data);
     },
+    blocks: async (name) => {
+      const stored = await reader.blocks?.(files.get(name)!);
+      if (stored === undefined || reorder === undefined) return stored;
+      const { codes, scales, minima } = stored;
+      return {
+        codes: reorder(name, codes),
+        scales: reorder(name, scales),
+        ...(minima && { minima: reorder(name, minima) }),
+      };
+    },
   };
 }
 
@@ -91,7 +105,8 @@ export function someWeights({ shapes, load }: PartWeights, names: readonly strin
 /** A part's weights with those of other values in their place. */
 export function overlaid(weights: PartWeights, others: PartWeights | undefined): PartWeights {
   if (others === undefined) return weights;
-  return { ...weights, load: (name) => (others.shapes.has(name) ? others : weights).load(name) };
+  const of = (name: string): PartWeights => (others.shapes.has(name) ? others : weights);
+  return { ...weights, load: (name) => of(name).load(name), blocks: async (name) => of(name).blocks?.(name) };
 }
 
 /** Weights that lie in memory. */

@@ -105,6 +105,15 @@ export interface CopyBlocksCall {
   readonly intoOffset?: number;
 }
 
+/** into ← the values of 4-bit blocks (formats/q4.ts): 16 bytes, a scale and perhaps a minimum for 32 elements. */
+export interface DequantiseCall {
+  readonly kernel: "dequantise";
+  readonly codes: EngineBuffer<"uint8">;
+  readonly scales: EngineBuffer<"float16">;
+  readonly minima?: EngineBuffer<"float16">;
+  readonly into: Floats;
+}
+
 export type KernelCall =
   | AdamWCall
   | AdamW8BitCall
@@ -115,7 +124,8 @@ export type KernelCall =
   | GatherRowsCall
   | ScatterAddRowsCall
   | AddAtCall
-  | CopyBlocksCall;
+  | CopyBlocksCall
+  | DequantiseCall;
 
 /** The buffers that a call names. */
 export function buffersOf(call: KernelCall): EngineBuffer[] {

@@ -1,5 +1,6 @@
 // What a kernel call must satisfy before it is sent: sizes that fit, dtypes, ranges.
 import { BugError } from "../errors.ts";
+import { blockBytes, blockElements } from "../formats/q4.ts";
 import { type DType, showShape, sizeOf } from "../graph/tensor.ts";
 import type { EngineBuffer } from "./engine.ts";
 import { buffersOf, type KernelCall } from "./kernel-calls.ts";
@@ -51,6 +52,12 @@ const checks: { readonly [K in KernelCall["kernel"]]: Check<K> } = {
     span(call, "from", from, { blocks, length, stride: fromStride, offset: fromOffset });
     span(call, "into", into, { blocks, length, stride: intoStride, offset: intoOffset });
   },
+  dequantise(call) {
+    const { codes, scales, minima = scales, into } = call;
+    sameSize(call, "minima", minima, sizeOf(scales.shape));
+    sameSize(call, "codes", codes, blockBytes * sizeOf(scales.shape));
+    sameSize(call, "into", into, blockElements * sizeOf(scales.shape));
+  },
 };
 
 const anyType: ReadonlySet<string> = new Set(["fill", "copyBlocks"]);
@@ -69,6 +76,14 @@ export function checkCall(call: KernelCall): void {
 
 /** Buffers that are not to hold float32. */
 function otherTypes(call: KernelCall): ReadonlyMap<EngineBuffer, DType> {
+  if (call.kernel === "dequantise") {
+    const { codes, scales, minima = scales } = call;
+    return new Map<EngineBuffer, DType>([
+      [codes, "uint8"],
+      [scales, "float16"],
+      [minima, "float16"],
+    ]);
+  }
   if (call.kernel === "adamw8bit") return new Map([call.m, call.v].map((moment) => [moment, "uint8"]));
   return new Map("ids" in call ? [[call.ids, "int32"]] : []);
 }

@@ -1,5 +1,6 @@
 // The table of plain loops over engine memory, run in the engine's thread by `pass.call`.
 import { adamwConstants } from "./adamw-constants.ts";
+import { dequantise } from "../formats/q4.ts";
 import type { ArrayOf, KernelCall } from "./kernel-calls.ts";
 import { addAt, copyBlocks, gatherRows, scatterAddRows } from "./kernel-rows.ts";
 
@@ -42,6 +43,10 @@ const kernels: { readonly [K in KernelCall["kernel"]]: Kernel<K> } = {
   scatterAddRows,
   addAt,
   copyBlocks,
+  dequantise({ codes, scales, minima, into }, arrayOf) {
+    const blocks = { codes: arrayOf(codes), scales: arrayOf(scales), ...(minima && { minima: arrayOf(minima) }) };
+    dequantise(blocks, arrayOf(into));
+  },
 };
 
 /** Runs one call; `call` must have passed `checkCall`. Throws `KERNEL_ROW` when an id names no row of its table. */

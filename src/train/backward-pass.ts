@@ -30,8 +30,9 @@ export async function backwardLayers(
     const [dy, dx] = depth % 2 === 0 ? space.dx : [space.dx[1], space.dx[0]];
     const outputs: Record<string, EngineBuffer> = { dx };
     const sums: Record<string, EngineBuffer> = {};
-    for (const name of trained === undefined ? [] : layerNames) {
-      const { gradient } = trained!.state(layerPrefix(layer) + name);
+    for (const name of layerNames) {
+      if (!trained?.shapes.has(layerPrefix(layer) + name)) continue;
+      const { gradient } = trained.state(layerPrefix(layer) + name);
       outputs[`grad.${name}`] = gradient;
       if (again) sums[`sum.${name}`] = gradient;
     }
@@ -40,7 +41,7 @@ export async function backwardLayers(
       x: space.x[layer]!,
       ...space.saved[layer]!,
       ...rowInputs(space),
-      ...layerWeights(context, layer),
+      ...layerWeights(context, pass, layer),
       ...sums,
     };
     pass.run(program, needed(program.inputs, inputs), outputs);
@@ -57,7 +58,7 @@ export async function backwardEmbedding(
 ): Promise<void> {
   const { config, parts } = context;
   const dx0 = space.dx[space.saved.length % 2]!;
-  if (parts.language.trained) {
+  if (parts.language.trained?.shapes.has(embeddingName)) {
     const table = parts.language.trained.state(embeddingName).gradient;
     if (!config.language.tied && !context.summed.has("embedding"))
       pass.call({ kernel: "fill", buffer: table, value: 0 });
@@ -87,7 +88,7 @@ async function backwardPictures(
   const again = context.summed.has("projector");
   const outputs: Record<string, EngineBuffer> = {};
   const sums: Record<string, EngineBuffer> = {};
-  for (const name of parts.projector.trained ? parts.projector.shapes.keys() : []) {
+  for (const name of parts.projector.trained?.shapes.keys() ?? []) {
     const { gradient } = parts.projector.trained!.state(name);
     outputs[`grad.${name}`] = gradient;
     if (again) sums[`sum.${name}`] = gradient;

@@ -53,7 +53,7 @@ export async function findBest(folder: string, stage: string, step: number): Pro
 /** Puts the best weights into the engine. */
 export async function restoreBest(engine: Engine, parts: Parts, best: StoredCheckpoint): Promise<void> {
   for (const [name, part] of Object.entries(parts) as [TrainedPart, PartParameters][]) {
-    const weights = part.trained && (await finishedWeights(best, name, part.shapes));
+    const weights = part.trained && (await finishedWeights(best, name, part.trained.shapes));
     for (const key of weights?.shapes.keys() ?? []) {
       const data = (await weights!.load(key)) as Float32Array<ArrayBuffer>;
       await engine.pass().write(part.parameter(key), data).submit();

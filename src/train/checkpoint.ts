@@ -82,7 +82,7 @@ function entries(engine: Engine, parts: Parts, weightsOnly: boolean): Safetensor
   const all: SafetensorsEntry[] = [];
   for (const [part, parameters] of Object.entries(parts) as [TrainedPart, PartParameters][]) {
     if (!parameters.trained) continue;
-    for (const name of parameters.shapes.keys()) {
+    for (const name of parameters.trained.shapes.keys()) {
       const add = (suffix: string, buffer: EngineBuffer<"float32" | "uint8">): void =>
         void all.push({
           name: `${part}.${name}${suffix}`,
@@ -161,7 +161,7 @@ export async function restoreCheckpoint(engine: Engine, parts: Parts, checkpoint
   await withWeights(checkpoint, async (file) => {
     for (const [part, parameters] of Object.entries(parts) as [TrainedPart, PartParameters][]) {
       if (!parameters.trained) continue;
-      for (const name of parameters.shapes.keys()) {
+      for (const name of parameters.trained.shapes.keys()) {
         const { parameter, state } = parameters.trained.state(name);
         const pass = engine.pass().write(parameter, await file.loadFloat32(`${part}.${name}`));
         for (const [array, buffer] of Object.entries(state)) {

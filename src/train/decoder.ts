@@ -6,8 +6,10 @@ import { constant, extract, type Graph, graph, input, type Value } from "../grap
 import { tensor } from "../graph/tensor.ts";
 import type { LanguageConfig } from "../models/config.ts";
 import { decoderLayer, layerShapes, type LayerContext, type LayerValues } from "../models/llama.ts";
+import { weightInputs } from "../models/lora-inputs.ts";
 import { mergeHeads } from "../nn/attention.ts";
 import { causalAttention, causalAttentionGradient } from "../nn/causal-attention.ts";
+import type { PartForm } from "./parameters.ts";
 
 /** The size of one micro-batch: B rows of T tokens. */
 export interface RowShape {
@@ -46,7 +48,7 @@ function oldestSeen(positions: Value, slidingWindow: number): Value {
 
 export interface LayerGraphs {
   readonly forward: Graph;
-  /** gradients of the layer's input and of its weights */
+  /** gradients of the layer's input and of what is trained: its weights, or their adapters */
   readonly backward: Graph;
   /** the same, adding to the weight gradients of earlier micro-batches (inputs `sum.NAME`) */
   readonly accumulate: Graph;
@@ -58,19 +60,20 @@ export interface LayerGraphs {
  * Graphs of one decoder layer. Forward: x, cos, sin, mask, weights → saved values and y.
  * Backward: dy, x, saved values, cos, sin, mask, weights → dx and `grad.NAME`.
  */
-export function layerGraphs(c: LanguageConfig, { rows, length }: RowShape): LayerGraphs {
-  const weights = new Map(Object.entries(layerShapes(c)).map(([name, shape]) => [name, input(name, "float32", shape)]));
+export function layerGraphs(c: LanguageConfig, { rows, length }: RowShape, form: PartForm): LayerGraphs {
+  const weights = weightInputs(new Map(Object.entries(layerShapes(c))), form.lora);
+  const trained = form.trains === "weights" ? weights.weights : weights.factors;
   const x = input("x", "float32", [rows * length, c.hiddenSize]);
   const angles = (name: string): Value => input(name, "float32", [rows, 1, 1, length, c.headSize / 2]);
   const context = { batch: rows, rotation: { cos: angles("cos"), sin: angles("sin") } };
   const mask = input("mask", "float32", [rows, 1, 1, length, length]);
   const build = (attend: NonNullable<LayerContext["attend"]>): LayerValues =>
-    decoderLayer(x, (name) => weights.get(name)!, c, { ...context, mask, attend });
+    decoderLayer(x, weights.weight, c, { ...context, mask, attend, lowRank: weights.lowRank });
   const forward = build((q_BKGTD, k_BKTD, v_BKTD) => mergeHeads(causalAttention({ q_BKGTD, k_BKTD, v_BKTD, mask })));
   // what was saved of attention stands where attention was, so that its gradient can be taken by hand
   const layer = build(() => input("attended", "float32", forward.attended_NQ.shape));
-  const [dx, ...parts] = layerGradients(layer, mask, [x, ...weights.values()]);
-  const byName = [...weights.keys()].map((name, i) => [name, parts[i]!] as const);
+  const [dx, ...parts] = layerGradients(layer, mask, [x, ...trained.values()]);
+  const byName = [...trained.keys()].map((name, i) => [name, parts[i]!] as const);
   const cuts = new Map(Object.entries(savedOf(layer)).map(([name, value]) => [value, name]));
   const summed = byName.map(([name, part]) => [`grad.${name}`, add(input(`sum.${name}`, "float32", part.shape), part)]);
   return {

@@ -55,7 +55,7 @@ export async function forwardLayers(
 ): Promise<void> {
   const forward = await context.programs.layer(shapeOf(batch)).forward();
   space.saved.forEach((saved, layer) => {
-    const inputs = { x: space.x[layer]!, ...rowInputs(space), ...layerWeights(context, layer) };
+    const inputs = { x: space.x[layer]!, ...rowInputs(space), ...layerWeights(context, pass, layer) };
     pass.run(forward, inputs, { ...saved, y: space.x[layer + 1]! });
   });
 }

@@ -59,7 +59,8 @@ export async function runHead(
     const inputs = { hidden: head.hidden, norm, output, labels: head.labels, ...(learn ? { scale: head.scale } : {}) };
     const graphs = programs.head(chunk.targetRows.length);
     if (!learn) pass.run(await graphs.evaluate(), inputs, { loss: head.loss });
-    else if (!language.trained) pass.run(await graphs.through(), inputs, { loss: head.loss, dhidden: head.dhidden });
+    else if (!language.trained?.shapes.has(finalNormName))
+      pass.run(await graphs.through(), inputs, { loss: head.loss, dhidden: head.dhidden });
     else await learnHead(context, pass, head, inputs);
     if (learn) pass.call({ kernel: "scatterAddRows", table: dlast, ids: head.targetRows, from: head.dhidden });
     pass.read(`loss ${i}`, head.loss);

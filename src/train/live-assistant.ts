@@ -22,8 +22,9 @@ export interface LiveModel {
 /** Answers as the stage writes conversations, until the next step changes the weights: then it must be released. */
 export async function openLiveAssistant({ engine, assembly, stage, parts, features }: LiveModel): Promise<Assistant> {
   const { config, tokenizer, preprocessor, endIds } = assembly;
-  const projector = await createPictureProjector(engine, config, parts.projector.parameter);
-  const generator = createGenerator({ engine, config: config.language, parameter: parts.language.parameter });
+  const projector = await createPictureProjector(engine, config, parts.projector.parameter, parts.projector.form.lora);
+  const { parameter, prepare, form } = parts.language;
+  const generator = createGenerator({ engine, config: config.language, parameter, prepare, lora: form.lora });
   const tokens = tokensPerPicture(config);
   const tower = parts.vision && openTower(engine, config, parts.vision.parameter, 1);
   const reader = tower

@@ -1,18 +1,30 @@
 // A part's weights in the engine: parameters, and for trained parts gradients and what the optimiser keeps.
 import { bytesPerElement, type Shape, sizeOf } from "../graph/tensor.ts";
+import type { Lora } from "../models/lora.ts";
 import type { PartWeights } from "../models/weights.ts";
-import { type Engine, type EngineBuffer, view } from "../runtime/engine.ts";
+import { type Engine, type EngineBuffer, type Pass, view } from "../runtime/engine.ts";
 import { adamw } from "./optimisers/adamw.ts";
 import type { Optimiser, StateLayout, TrainedWeight } from "./optimisers/optimiser.ts";
 
 type Floats = EngineBuffer<"float32">;
 
+/** What learns in a part: its weights, an adapter beside them (`lora`), or nothing. */
+export type PartForm =
+  | { readonly trains: "weights" | "nothing"; readonly lora?: never }
+  | { readonly trains: "adapter"; readonly lora: Lora };
+
 export interface PartParameters {
+  readonly form: PartForm;
+  /** an adapter's factors included */
   readonly shapes: ReadonlyMap<string, Shape>;
   readonly parameter: (name: string) => Floats;
+  /** adds what must be done before `parameter(name)` holds the weight: layers share memory where weights lie in blocks */
+  readonly prepare?: (pass: Pass, name: string) => void;
   /** absent for frozen parts */
   readonly trained?: {
     readonly optimiser: Optimiser;
+    /** what learns: all weights, or the adapter's alone */
+    readonly shapes: ReadonlyMap<string, Shape>;
     readonly state: (name: string) => TrainedWeight;
     /** all gradients as few flat buffers, for the norm and for zeroing */
     readonly gradients: readonly Floats[];
@@ -46,6 +58,7 @@ export async function loadPart(
 function allocateFrozen(engine: Engine, shapes: ReadonlyMap<string, Shape>): PartParameters {
   const buffers = new Map([...shapes].map(([key, shape]) => [key, engine.allocate("float32", shape)]));
   return {
+    form: { trains: "nothing" },
     shapes,
     parameter: (key) => buffers.get(key)!,
     release: () => buffers.forEach((buffer) => engine.free(buffer)),
@@ -81,9 +94,10 @@ function allocateTrained(
     }
   }
   return {
+    form: { trains: "weights" },
     shapes,
     parameter: (key) => weights.get(key)!.parameter,
-    trained: { optimiser, state: (key) => weights.get(key)!, gradients },
+    trained: { optimiser, shapes, state: (key) => weights.get(key)!, gradients },
     release: () => pools.forEach((pool) => engine.releasePool(pool)),
   };
 }

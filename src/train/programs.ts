@@ -5,6 +5,7 @@ import type { LlavaConfig } from "../models/config.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { layerGraphs, maskGraph, type RowShape } from "./decoder.ts";
 import { headGraphs } from "./head.ts";
+import type { PartForm } from "./parameters.ts";
 import { projectorGraphs } from "./projection.ts";
 import { towerGraphs } from "./tower.ts";
 
@@ -27,7 +28,11 @@ export interface Programs {
 const kept = { layers: 6, heads: 3, projectors: 6, towers: 3 };
 
 /** Each program is compiled on its first use. */
-export function stagePrograms(engine: Engine, config: LlavaConfig): Programs {
+export function stagePrograms(
+  engine: Engine,
+  config: LlavaConfig,
+  forms: Readonly<Record<"projector" | "language", PartForm>>,
+): Programs {
   const loaded = new Map<Graph, Promise<Program>>();
   const compile = (graph: Graph): Promise<Program> => {
     const program = loaded.get(graph) ?? engine.load(graph);
@@ -59,9 +64,9 @@ export function stagePrograms(engine: Engine, config: LlavaConfig): Programs {
   const masks = lazily(kept.layers, (shape: RowShape) => ({ mask: maskGraph(shape, config.language.slidingWindow) }));
   return {
     mask: (shape) => masks(shape).mask(),
-    layer: lazily(kept.layers, (shape: RowShape) => layerGraphs(config.language, shape)),
+    layer: lazily(kept.layers, (shape: RowShape) => layerGraphs(config.language, shape, forms.language)),
     head: lazily(kept.heads, (rows: number) => headGraphs(config.language, rows)),
-    projector: lazily(kept.projectors, (rows: number) => projectorGraphs(config, rows)),
+    projector: lazily(kept.projectors, (rows: number) => projectorGraphs(config, rows, forms.projector)),
     tower: lazily(kept.towers, (pictures: number) => towerGraphs(config, pictures)),
     release: async () => {
       for (const program of loaded.values()) await engine.unload(await program);

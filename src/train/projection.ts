@@ -4,8 +4,10 @@ import { gradients } from "../autodiff/backward.ts";
 import { add } from "../graph/build.ts";
 import { type Graph, graph, input } from "../graph/graph.ts";
 import type { LlavaConfig } from "../models/config.ts";
+import { weightInputs } from "../models/lora-inputs.ts";
 import { featureWidth, project, projectorShapes } from "../models/projector.ts";
 import { inPlace } from "./decoder.ts";
+import type { PartForm } from "./parameters.ts";
 
 export interface ProjectorGraphs {
   /** features [R, S] → projected [R, E] */
@@ -19,14 +21,15 @@ export interface ProjectorGraphs {
   readonly accumulateThrough: Graph;
 }
 
-export function projectorGraphs(config: LlavaConfig, rows: number): ProjectorGraphs {
-  const weights = new Map([...projectorShapes(config)].map(([name, shape]) => [name, input(name, "float32", shape)]));
+export function projectorGraphs(config: LlavaConfig, rows: number, form: PartForm): ProjectorGraphs {
+  const weights = weightInputs(projectorShapes(config), form.lora);
+  const trained = form.trains === "weights" ? weights.weights : weights.factors;
   const width = featureWidth(config);
   const features = input("features", "float32", [rows, width]);
-  const projected = project(features, (name) => weights.get(name)!, config);
+  const projected = project(features, weights.weight, config, weights.lowRank);
   const dprojected = input("dprojected", "float32", projected.shape);
-  const [dfeatures, ...parts] = gradients(new Map([[projected, dprojected]]), [features, ...weights.values()]);
-  const named = [...weights.keys()].map((name, i) => [name, parts[i]!] as const);
+  const [dfeatures, ...parts] = gradients(new Map([[projected, dprojected]]), [features, ...trained.values()]);
+  const named = [...trained.keys()].map((name, i) => [name, parts[i]!] as const);
   const fresh = Object.fromEntries(named.map(([name, part]) => [`grad.${name}`, part]));
   const summed = Object.fromEntries(
     named.map(([name, part]) => [`grad.${name}`, add(input(`sum.${name}`, "float32", part.shape), part)]),

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { InputError } from "../errors.ts";
 import { resolveEvaluate } from "./recipe-evaluate.ts";
 import { given } from "./recipe-given.ts";
+import { type Lora, loraParts, loraTargets } from "../models/lora.ts";
 import { recipeError, type RecipeSource } from "./recipe-issues.ts";
 import type { RecipeInput, StageInput } from "./recipe-schema.ts";
 import type { ContinuedModel, DataSource, NewModel, Part, Recipe, StageRecipe } from "./recipe.ts";
@@ -39,17 +40,24 @@ function resolveModel(model: RecipeInput["model"]): NewModel | ContinuedModel {
 }
 
 function resolveStage(stage: StageInput, recipe: RecipeInput, rates: StageRecipe["learning_rate"]): StageRecipe {
-  const { data, images, epochs, steps, template, limit, evaluate: _, seed, ...settled } = stage;
+  const { data, images, epochs, steps, template, limit, evaluate: _, seed, lora, quantize, ...settled } = stage;
   return {
     ...settled,
     data: resolveData(data, images),
     train: [...new Set(stage.train)],
+    ...given("lora", lora && resolveLora(lora)),
+    ...given("quantize", quantize),
     learning_rate: rates,
     ...(steps === undefined ? { epochs: epochs ?? 1 } : { steps }),
     ...given("template", template ?? recipe.model.template),
     ...given("limit", limit),
     seed: seed ?? recipe.seed,
   };
+}
+
+/** LLaVA scales its adapters by 2 (LLaVA-1.5's LoRA scripts: rank 128, alpha 256). */
+function resolveLora({ rank, alpha, targets }: NonNullable<StageInput["lora"]>): Lora {
+  return { rank, alpha: alpha ?? 2 * rank, targets: targets === "all" ? loraTargets.language : targets };
 }
 
 function resolveData(data: StageInput["data"], images: string | undefined): DataSource[] {
@@ -64,11 +72,11 @@ function resolveData(data: StageInput["data"], images: string | undefined): Data
 }
 
 /**
- * One rate per trained part. LLaVA-1.5 aligns at 1e-3; small language models bear 1e-4 where 7B ones take 2e-5; a tower
+ * One rate per trained part. LLaVA-1.5 aligns at 1e-3 and trains adapters at 2e-4; small language models bear 1e-4 where 7B ones take 2e-5; a tower
  * learns at a fifth of that (LLaVA-NeXT trains its own at 2e-6 beside 1e-5).
  */
 function resolveRates(stage: StageInput, index: number, source: RecipeSource): StageRecipe["learning_rate"] {
-  const usual = stage.train.every((part) => part === "projector") ? 1e-3 : 1e-4;
+  const usual = stage.train.every((part) => part === "projector") ? 1e-3 : stage.lora ? 2e-4 : 1e-4;
   const rate: number | StageRecipe["learning_rate"] =
     stage.learning_rate ?? Object.fromEntries(stage.train.map((part) => [part, part === "vision" ? usual / 5 : usual]));
   if (typeof rate === "number") return Object.fromEntries(stage.train.map((part) => [part, rate]));
@@ -90,6 +98,20 @@ function refuseContradictions(stages: readonly StageInput[], index: number, sour
   if (stage?.epochs !== undefined && stage.steps !== undefined) {
     throw fail("steps", "either epochs or steps", "both");
   }
+  refuseAdapters(stage, fail);
   const twin = stages.findIndex((other) => other.name === stage?.name);
   if (twin !== index) throw fail("name", "a name of its own for each stage", `${stage?.name} twice`);
+}
+
+/** Adapters belong to trained parts, and weights in 4 bits cannot learn. */
+function refuseAdapters(
+  stage: StageInput | undefined,
+  fail: (key: string, expected: string, got: string) => InputError,
+): void {
+  if (stage === undefined) return;
+  const adapted = stage.lora ? loraParts(resolveLora(stage.lora)) : [];
+  const frozen = adapted.find((part) => !stage.train.includes(part));
+  if (frozen !== undefined) throw fail("lora", "targets in trained parts", `some of the ${frozen}, which train lacks`);
+  if (stage.quantize !== undefined && stage.train.includes("language") && !adapted.includes("language"))
+    throw fail("quantize", "a language model that is frozen or trained by lora", "one whose weights are trained");
 }

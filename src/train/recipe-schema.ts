@@ -1,5 +1,6 @@
 // Every key that a recipe may hold, with its meaning and default; docs/recipe.schema.json is made from it.
 import { z } from "zod";
+import { loraTargets } from "../models/lora.ts";
 import { templates } from "../text/templates.ts";
 import { optimiserNames, optimisers } from "./optimisers/registry.ts";
 
@@ -140,6 +141,17 @@ const evaluate = z
 
 const rates = z.partialRecord(z.enum(partNames), positive);
 
+const lora = z
+  .strictObject({
+    rank: count.max(4096).default(16).describe("Inner size of the adapters."),
+    alpha: positive.optional().describe("Adapters are scaled by alpha / rank: default twice the rank."),
+    targets: z
+      .union([z.literal("all"), z.array(z.enum([...loraTargets.language, ...loraTargets.projector])).min(1)])
+      .default("all")
+      .describe("Linear layers by PEFT's names; all: those of the language model."),
+  })
+  .describe("Trains low-rank adapters (LoRA) of these layers; the weights of their parts stay as they are.");
+
 const stage = z.strictObject({
   name: fileName.describe("What the stage is called in logs, metrics and --set, e.g. align."),
   data: z.union([path, z.array(dataSource).min(1)]).describe("One file of samples, or several with their weights."),
@@ -148,6 +160,11 @@ const stage = z.strictObject({
     .array(z.enum(partNames))
     .min(1)
     .describe("The parts that learn; the others stay frozen. With vision every picture goes through the encoder anew."),
+  lora: lora.optional(),
+  quantize: z
+    .enum(["4bit"])
+    .optional()
+    .describe("Keeps the language model's matrices in 4 bits (with lora: QLoRA); they must not be trained themselves."),
   batch_size: count.default(16).describe("Samples per optimiser step."),
   learning_rate: z
     .union([positive, rates])

@@ -1,6 +1,7 @@
 // A recipe as training reads it: what to join, what to train on, every default filled in.
 import { stringify } from "yaml";
 import type { OptimiserName } from "./optimisers/registry.ts";
+import type { Lora } from "../models/lora.ts";
 
 /** A part of the model that a stage can train. */
 export type Part = "vision" | "projector" | "language";
@@ -51,6 +52,10 @@ export interface StageRecipe {
   readonly name: string;
   readonly data: readonly DataSource[];
   readonly train: readonly Part[];
+  /** trains adapters of these layers in place of the weights of their parts */
+  readonly lora?: Lora;
+  /** keeps the language model's matrices in 4-bit blocks; its own weights do not learn */
+  readonly quantize?: "4bit";
   /** samples per optimiser step */
   readonly batch_size: number;
   /** a rate for every part in `train`, and for no other */

@@ -5,11 +5,10 @@ import { join } from "node:path";
 import { BugError, InputError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/node.ts";
 import { saveModel } from "../models/save-node.ts";
-import { overlaid, type PartWeights } from "../models/weights.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { type Assembly, assemble } from "./assemble.ts";
 import { findBest } from "./best.ts";
-import { checkFingerprint, finishedWeights, isIntact, listCheckpoints, type StoredCheckpoint } from "./checkpoint.ts";
+import { checkFingerprint, isIntact, listCheckpoints, type StoredCheckpoint } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
 import { cacheFeatures, type FeatureStore, pictureName } from "./features.ts";
 import { rewindMetrics } from "./metrics.ts";
@@ -18,6 +17,7 @@ import { formatRecipe, type Recipe } from "./recipe.ts";
 import { livePixels, type StagePictures } from "./pixels.ts";
 import { trainStage } from "./stage.ts";
 import { loadStages, type StageData } from "./stage-data.ts";
+import { afterStage, type Trained, wholeWeights } from "./trained.ts";
 
 export interface TrainOptions {
   readonly engine: Engine;
@@ -119,7 +119,8 @@ async function runStages(run: Run): Promise<boolean> {
   const metrics = join(recipe.output, "metrics.jsonl");
   const resumeAt = await newestIntact(checkpoints, recipe, emit);
   await rewindMetrics(metrics, (line) => isBefore(recipe, line, resumeAt));
-  let current: Weights = run.assembly;
+  const { vision, projector, language } = run.assembly;
+  let current: Trained = { vision, projector, language };
   for (const [i, data] of stages.entries()) {
     const done = await finishedCheckpoint(folder, data.stage.name);
     if (done) emit({ type: "skipped", stage: data.stage.name });
@@ -127,7 +128,7 @@ async function runStages(run: Run): Promise<boolean> {
       const outcome = await trainStage({
         engine: options.engine,
         assembly: run.assembly,
-        weights: current,
+        weights: wholeWeights(current),
         data,
         questions: run.questions.get(data.stage.name),
         features: await picturesFor(run, i, current),
@@ -142,25 +143,23 @@ async function runStages(run: Run): Promise<boolean> {
     }
     const finished = (await finishedCheckpoint(folder, data.stage.name))!;
     if (data === stages.at(-1)) await saveBest(run, current, finished, folder);
-    current = await overlay(current, finished);
+    current = await afterStage(current, data.stage, finished);
   }
   await save(run, current, "model");
   return true;
 }
 
-type Weights = Pick<Assembly, "vision" | "projector" | "language">;
-
-async function save(run: Run, weights: Weights, name: string): Promise<void> {
+async function save(run: Run, weights: Trained, name: string): Promise<void> {
   const path = join(run.recipe.output, name);
   await saveModel(path, { ...run.assembly, ...weights, config: savedConfig(run) });
   run.emit({ type: "saved", path });
 }
 
 /** `model-best` beside `model`: the weights of the last stage's best evaluation, where `model` has those of its last step. */
-async function saveBest(run: Run, before: Weights, { stage, watch }: StoredCheckpoint, folder: string): Promise<void> {
-  const { evaluate } = run.recipe.stages.at(-1)!;
-  if (evaluate?.keep !== "last" || watch?.best === undefined) return;
-  await save(run, await overlay(before, await findBest(folder, stage, watch.best.step)), "model-best");
+async function saveBest(run: Run, before: Trained, { stage, watch }: StoredCheckpoint, folder: string): Promise<void> {
+  const last = run.recipe.stages.at(-1)!;
+  if (last.evaluate?.keep !== "last" || watch?.best === undefined) return;
+  await save(run, await afterStage(before, last, await findBest(folder, stage, watch.best.step)), "model-best");
 }
 
 /** The model remembers the template of its last stage, so that it is asked the way it was trained. */
@@ -170,22 +169,12 @@ function savedConfig({ assembly, recipe }: Run): Assembly["config"] {
 }
 
 /** Pixels where the stage trains the tower; else features, computed anew behind a stage that did. */
-async function picturesFor(run: Run, index: number, { vision }: Weights): Promise<StagePictures> {
+async function picturesFor(run: Run, index: number, { vision }: Trained): Promise<StagePictures> {
   const { assembly, stages } = run;
   const data = stages[index]!;
   if (trainsVision(data)) return { load: livePixels(assembly.preprocessor, data.pictures) };
   if (!stages.slice(0, index).some(trainsVision)) return run.features;
   return featuresOf(run, { ...assembly, vision }, [data]);
-}
-
-async function overlay(weights: Weights, finished: StoredCheckpoint): Promise<Weights> {
-  const settled = async (part: keyof Weights): Promise<PartWeights> =>
-    overlaid(weights[part], await finishedWeights(finished, part, weights[part].shapes));
-  return {
-    vision: await settled("vision"),
-    projector: await settled("projector"),
-    language: await settled("language"),
-  };
 }
 
 async function finishedCheckpoint(folder: string, stage: string): Promise<StoredCheckpoint | undefined> {

@@ -10,11 +10,11 @@ import { checkpointName, restoreCheckpoint, type StoredCheckpoint, writeCheckpoi
 import type { EvaluationOptions } from "./evaluation.ts";
 import type { TrainEvent } from "./events.ts";
 import { appendMetrics, type StepMetrics } from "./metrics.ts";
+import { loadStagePart } from "./adapted-part.ts";
 import { optimisers } from "./optimisers/registry.ts";
 import { loadPart, type PartParameters } from "./parameters.ts";
 import type { Questions } from "./questions.ts";
 import type { StagePictures } from "./pixels.ts";
-import type { Part } from "./recipe.ts";
 import { learningRateFactor } from "./schedule.ts";
 import type { StageData } from "./stage-data.ts";
 import { settleStage, watchStage } from "./stage-watch.ts";
@@ -43,14 +43,15 @@ export interface StageOptions {
 /** Trains to the stage's end, or to the interruption; either leaves a checkpoint. */
 export async function trainStage(options: StageOptions): Promise<"finished" | "interrupted"> {
   const { engine, assembly, weights, data, features } = options;
-  const trains = (part: Part): boolean => data.stage.train.includes(part);
   const optimiser = optimisers[data.stage.optimizer].create(engine);
   const { vision, features: chosen } = assembly.config;
   const seeing = someWeights(weights.vision, neededWeights(vision, chosen));
   const parts: Parts = {
-    ...(trains("vision") ? { vision: await loadPart(engine, "vision", seeing, true, optimiser) } : {}),
-    projector: await loadPart(engine, "projector", weights.projector, trains("projector"), optimiser),
-    language: await loadPart(engine, "language", weights.language, trains("language"), optimiser),
+    ...(data.stage.train.includes("vision")
+      ? { vision: await loadPart(engine, "vision", seeing, true, optimiser) }
+      : {}),
+    projector: await loadStagePart(engine, "projector", weights.projector, data.stage, optimiser),
+    language: await loadStagePart(engine, "language", weights.language, data.stage, optimiser),
   };
   if (options.resumeFrom) await restoreCheckpoint(engine, parts, options.resumeFrom);
   const room = roomFor([data.layout, ...(data.heldOut ? [data.heldOut.layout] : [])]);

@@ -43,6 +43,7 @@ export interface StepContext extends StepperOptions {
   /** where the tower learns */
   readonly tower?: TowerRoom;
   readonly norm: EngineBuffer<"float32">;
+  /** a layer's weights, an adapter's included */
   readonly layerNames: readonly string[];
   /** which gradients hold a sum of this step already */
   readonly summed: Set<string>;
@@ -52,8 +53,18 @@ export const shapeOf = ({ rows, length }: MicroBatch): RowShape => ({ rows, leng
 /** What every layer is given beside its input and weights. */
 export const rowInputs = (space: Workspace) => ({ cos: space.cos, sin: space.sin, mask: space.mask });
 
-export function layerWeights({ parts, layerNames }: StepContext, layer: number): Record<string, EngineBuffer> {
-  return Object.fromEntries(layerNames.map((name) => [name, parts.language.parameter(layerPrefix(layer) + name)]));
+/** A layer's weights for the next run of `pass`. */
+export function layerWeights(
+  { parts: { language }, layerNames }: StepContext,
+  pass: Pass,
+  layer: number,
+): Record<string, EngineBuffer> {
+  const bound = layerNames.map((name) => {
+    const key = layerPrefix(layer) + name;
+    language.prepare?.(pass, key);
+    return [name, language.parameter(key)] as const;
+  });
+  return Object.fromEntries(bound);
 }
 
 export function projectorWeights({ parts }: StepContext): Record<string, EngineBuffer> {

@@ -60,6 +60,8 @@ export interface BenchOptions {
   readonly length?: number;
   readonly tokens?: number;
   readonly optimizer?: OptimiserName;
+  /** loads the parts otherwise than by `trained` */
+  readonly load?: (engine: Engine, model: TinyModel) => Promise<Parts>;
 }
 
 /** Runs `work` with a stepper of its own on an engine in this thread. */
@@ -70,7 +72,7 @@ export async function onBench<T>(options: BenchOptions, work: (bench: Bench) => 
     const optimiser = optimisers[options.optimizer ?? "adamw"].create(engine);
     const live = trained.includes("vision");
     const seeing = someWeights(model.vision, neededWeights(model.config.vision, model.config.features));
-    const parts: Parts = {
+    const parts: Parts = (await options.load?.(engine, model)) ?? {
       ...(live ? { vision: await loadPart(engine, "vision", seeing, true, optimiser) } : {}),
       projector: await loadPart(engine, "projector", model.projector, trained.includes("projector"), optimiser),
       language: await loadPart(engine, "language", model.language, trained.includes("language"), optimiser),
@@ -80,8 +82,8 @@ export async function onBench<T>(options: BenchOptions, work: (bench: Bench) => 
     const read: Bench["read"] = async (what) => {
       const values = new Map<string, Float32Array>();
       for (const [name, part] of Object.entries(parts) as [string, PartParameters][]) {
-        if (what === "gradient" && part.trained === undefined) continue;
-        for (const key of part.shapes.keys()) {
+        const shapes = what === "gradient" ? part.trained?.shapes : part.shapes;
+        for (const key of shapes?.keys() ?? []) {
           const buffer = what === "gradient" ? part.trained!.state(key).gradient : part.parameter(key);
           values.set(`${name} ${key}`, (await download(engine, buffer)).data);
         }

@@ -1,6 +1,7 @@
 // One optimiser step: micro-batches forward and backward, gradients summed, clipped, and the optimiser's update.
 import { BugError } from "../errors.ts";
 import { layerShapes } from "../models/llama.ts";
+import { weightNames } from "../models/lora-inputs.ts";
 import { backwardEmbedding, backwardLayers } from "./backward-pass.ts";
 import { embed, forwardLayers } from "./forward-pass.ts";
 import { headChunks, mostHeadRows, runHead } from "./head-pass.ts";
@@ -30,13 +31,13 @@ export function createStepper(options: StepperOptions): Stepper {
   const tower = parts.vision === undefined ? undefined : towerRoom(engine, config);
   const context: StepContext = {
     ...options,
-    programs: stagePrograms(engine, config),
+    programs: stagePrograms(engine, config, { projector: parts.projector.form, language: parts.language.form }),
     space: rowSpace(buffers.allocate, config, { tokens, length }, backward),
     head: headSpace(buffers.allocate, config, mostHeadRows),
     pictures: pictureSpace(engine, config),
     ...(tower === undefined ? {} : { tower }),
     norm: buffers.allocate("float32", [1]),
-    layerNames: Object.keys(layerShapes(config.language)),
+    layerNames: weightNames(new Map(Object.entries(layerShapes(config.language))), parts.language.form.lora),
     summed: new Set(),
   };
   return {

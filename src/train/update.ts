@@ -51,9 +51,9 @@ export async function update(
   const scale = maxGradNorm > 0 ? Math.min(1, maxGradNorm / (gradNorm + 1e-6)) : 1;
   const pass = context.engine.pass();
   for (const [name, part] of trainedParts(context)) {
-    const { optimiser, state } = part.trained!;
+    const { optimiser, shapes, state } = part.trained!;
     const learningRate = learningRates[name] ?? 0;
-    for (const [key, shape] of part.shapes) {
+    for (const [key, shape] of shapes) {
       // biases and norms are not decayed (LLaVA's trainer, as Hugging Face's)
       const decay = shape.length > 1 ? weightDecay : 0;
       await optimiser.update(pass, state(key), { ...rest, step, learningRate, weightDecay: decay, scale });

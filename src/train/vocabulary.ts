@@ -38,7 +38,7 @@ export function addTokens(
   };
   return {
     config: { ...config, vocabSize },
-    weights: { shapes, load },
+    weights: { shapes, load, ...(weights.blocks && { blocks: weights.blocks }) },
     tokenizer,
     tokenizerFiles: { ...files, tokenizerJson, tokenizerConfig },
   };
