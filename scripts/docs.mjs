@@ -67,7 +67,8 @@ function reference(program) {
 
 function commands(command) {
   const inner = command.commands.flatMap(commands);
-  return command.commands.length === 0 ? [command] : inner;
+  // a verb with verbs below it may have work of its own
+  return command.commands.length === 0 || command.registeredArguments.length > 0 ? [command, ...inner] : inner;
 }
 
 function path(command) {

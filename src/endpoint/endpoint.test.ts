@@ -200,7 +200,7 @@ describe("what does not pass is one clear error", () => {
     ],
     ["a hang for ever", () => {}, "ENDPOINT_TIMEOUT", 3, /0\.1 s/],
     ["a body that never ends", (r) => r.write('{"choices":'), "ENDPOINT_TIMEOUT", 3, /0\.1 s/],
-    ["a reset for ever", (r) => r.destroy(), "ENDPOINT_DOWN", 3, /broke/],
+    ["a reset for ever", (r) => r.destroy(), "ENDPOINT_BROKEN", 3, /broke/],
   ];
   test.each(cases)("%s", async (_name, answer, code, attempts, message) => {
     const { base, seen } = await serve(answer);

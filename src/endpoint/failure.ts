@@ -4,6 +4,8 @@ import { InputError, type ErrorDetails } from "../errors.ts";
 /** Stable codes of everything an endpoint can do wrong. */
 export type EndpointCode =
   | "ENDPOINT_DOWN"
+  | "ENDPOINT_BROKEN"
+  | "ENDPOINT_STOPPED"
   | "ENDPOINT_TIMEOUT"
   | "ENDPOINT_AUTH"
   | "ENDPOINT_RATE"
@@ -40,6 +42,8 @@ export class EndpointError extends InputError {
 
 const advice: Readonly<Record<EndpointCode, string>> = {
   ENDPOINT_DOWN: "start the server or correct its address",
+  ENDPOINT_BROKEN: "look at the server's log, and run it again",
+  ENDPOINT_STOPPED: "run it again",
   ENDPOINT_TIMEOUT: "allow more time, or ask for fewer tokens",
   ENDPOINT_AUTH: "put a valid key for this endpoint into the environment variable that holds it",
   ENDPOINT_RATE: "run it again later, or with fewer requests at once",

@@ -1,5 +1,6 @@
 // The wire format: what a chat request and its reply look like in OpenAI's Chat Completions API.
 import { z } from "zod";
+import { BugError } from "../errors.ts";
 
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant";
@@ -14,12 +15,16 @@ export interface ChatRequest {
   readonly temperature?: number;
   readonly topP?: number;
   readonly seed?: number;
+  /** asks for JSON of this shape (structured output); endpoints may ignore it */
+  readonly schema?: { readonly name: string; readonly schema: Readonly<Record<string, unknown>> };
 }
 
 /** Tokens as the endpoint counted them. */
 export interface Usage {
   readonly promptTokens: number;
   readonly completionTokens: number;
+  /** of `promptTokens`, those that the endpoint had in its cache */
+  readonly cachedTokens?: number;
 }
 
 export interface ChatReply {
@@ -39,16 +44,24 @@ export type LimitField = "max_tokens" | "max_completion_tokens";
 
 /** The body of a request, keys in a fixed order so that equal requests have equal bytes. */
 export function encodeRequest(request: ChatRequest, limitField: LimitField): string {
-  const { model, messages, maxTokens, temperature, topP, seed } = request;
-  return JSON.stringify({
+  return JSON.stringify(requestBody(request, limitField));
+}
+
+/** The same as an object, for a line of a batch. */
+export function requestBody(request: ChatRequest, limitField: LimitField): Readonly<Record<string, unknown>> {
+  const { model, messages, maxTokens, temperature, topP, seed, schema } = request;
+  return {
     model,
     messages: messages.map(({ role, content }) => ({ role, content })),
     [limitField]: maxTokens,
     temperature,
     top_p: topP,
     seed,
+    ...(schema === undefined
+      ? {}
+      : { response_format: { type: "json_schema", json_schema: { ...schema, strict: true } } }),
     stream: false,
-  });
+  };
 }
 
 const tokens = z.number().int().nonnegative();
@@ -63,7 +76,13 @@ const completion = z.object({
       }),
     )
     .min(1),
-  usage: z.object({ prompt_tokens: tokens, completion_tokens: tokens.nullish() }).nullish(),
+  usage: z
+    .object({
+      prompt_tokens: tokens,
+      completion_tokens: tokens.nullish(),
+      prompt_tokens_details: z.object({ cached_tokens: tokens.nullish() }).nullish(),
+    })
+    .nullish(),
 });
 
 const problem = z.object({
@@ -92,9 +111,22 @@ export function decodeReply(body: unknown): ChatReply | string {
     text: content ?? "",
     finishReason: choice.finish_reason ?? "unknown",
     ...(refusal ? { refusal } : {}),
-    ...(usage ? { usage: { promptTokens: usage.prompt_tokens, completionTokens: usage.completion_tokens ?? 0 } } : {}),
+    ...(usage ? { usage: usageOf(usage) } : {}),
     ...(model ? { model } : {}),
   };
+}
+
+function usageOf(usage: NonNullable<z.infer<typeof completion>["usage"]>): Usage {
+  const cachedTokens = usage.prompt_tokens_details?.cached_tokens;
+  const counted = { promptTokens: usage.prompt_tokens, completionTokens: usage.completion_tokens ?? 0 };
+  return cachedTokens ? { ...counted, cachedTokens } : counted;
+}
+
+/** The reply in a body that was kept because it held one. */
+export function replyIn(body: string): ChatReply {
+  const reply = decodeReply(JSON.parse(body) as unknown);
+  if (typeof reply !== "string") return reply;
+  throw new BugError("REPLY_KEPT", { expected: "a body that was read before", got: reply });
 }
 
 /** What an error body says; undefined when the body is no error body. */

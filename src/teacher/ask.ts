@@ -1,49 +1,53 @@
-// Asks an endpoint for everything that a journal lacks, so many requests at once, and stops when it is unusable.
+// Asks an endpoint for everything that a ledger lacks, so many requests at once, and stops when it is unusable.
+import type { Budget } from "../endpoint/budget.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
-import type { ChatReply } from "../endpoint/wire.ts";
-import { EndpointError, type EndpointCode } from "../endpoint/failure.ts";
-import type { Journal, JournalAnswer } from "./journal.ts";
+import { EndpointError } from "../endpoint/failure.ts";
+import type { Ledger } from "../endpoint/ledger.ts";
+import { attemptsAt, type DoubtPolicy } from "../endpoint/ledgered.ts";
+import { unusable } from "../endpoint/pool.ts";
+import { InputError } from "../errors.ts";
 import { questionFor, type Skipped, type TeacherRequest } from "./messages.ts";
 import type { Progress } from "./progress.ts";
 import { judge } from "./verdict.ts";
-
-/** Errors that every further request would meet too; the others concern one request. */
-const unusable: ReadonlySet<EndpointCode> = new Set([
-  "ENDPOINT_DOWN",
-  "ENDPOINT_AUTH",
-  "ENDPOINT_RATE",
-  "ENDPOINT_QUOTA",
-  "ENDPOINT_REDIRECT",
-]);
 
 /** So many failed requests in a row, with no answer between them, and the endpoint counts as unusable. */
 const mostFailures = 10;
 /** Requests under way when the user interrupts are paid for: they get this long to finish. */
 const graceMs = 5000;
+/** For every so many slots one request more is prepared, so that none waits for the disk. */
+const slotsPerSpare = 4;
 
-interface AskOptions {
+export interface AskOptions {
   readonly endpoint: Endpoint;
-  readonly seed?: number;
-  readonly signal?: AbortSignal;
+  readonly ledger: Ledger;
+  readonly budget: Budget;
+  readonly progress: Progress;
+  readonly inDoubt: DoubtPolicy;
+  readonly seed?: number | undefined;
+  readonly structured?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
-/** Returns when every request has been tried; throws the error that made the endpoint unusable. */
+/** Returns when every request has been tried, true, or the budget is spent, false; throws what made the endpoint unusable. */
 export async function askAll(
   requests: AsyncGenerator<TeacherRequest | Skipped>,
-  journal: Journal,
-  progress: Progress,
   options: AskOptions,
-): Promise<void> {
+): Promise<boolean> {
+  const { ledger, progress, inDoubt, endpoint } = options;
   const stop = stopOf(options.signal);
-  const state: State = { failures: 0, answered: false, asked: new Set() };
+  const state: State = { failures: 0, answered: false, underWay: new Set() };
   const next = async (): Promise<boolean> => {
     const { value: request, done } = await requests.next();
     if (done === true) return false;
     if ("skipped" in request) progress.dropped(request.skipped);
-    else if (journal.has(request.key) || state.asked.has(request.key)) progress.resumed();
     else {
-      state.asked.add(request.key);
-      await askOne(request, state, journal, progress, options, stop.signal);
+      const known = ledger.state(request.key);
+      if (known === "answered" || known === "failed" || state.underWay.has(request.key)) progress.resumed();
+      else if (known === "queued" || (known === "doubt" && inDoubt === "leave")) progress.leftInDoubt();
+      else {
+        state.underWay.add(request.key);
+        await askOne(request, state, options, stop.signal).finally(() => state.underWay.delete(request.key));
+      }
     }
     return true;
   };
@@ -56,67 +60,50 @@ export async function askAll(
     }
   };
   try {
-    await Promise.all(Array.from({ length: options.endpoint.concurrency }, worker));
+    const workers = endpoint.concurrency + Math.ceil(endpoint.concurrency / slotsPerSpare);
+    await Promise.all(Array.from({ length: workers }, worker));
   } finally {
     stop.end();
   }
+  if (isSpent(state.fatal) && ledger.totals.answers > 0) return false;
   // nothing but failures, however few: the first tells the user why
   const error = state.fatal ?? (state.answered ? undefined : state.lastError);
   if (error !== undefined) throw error;
+  return true;
 }
 
 interface State {
   /** in a row, since the last answer */
   failures: number;
   answered: boolean;
-  readonly asked: Set<string>;
+  /** keys being asked for; equal requests are asked once */
+  readonly underWay: Set<string>;
   lastError?: EndpointError;
   fatal?: unknown;
 }
 
-async function askOne(
-  request: TeacherRequest,
-  state: State,
-  journal: Journal,
-  progress: Progress,
-  { endpoint, seed = 0 }: AskOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  const { id, key } = request;
-  const now = (): string => new Date().toISOString();
+function isSpent(error: unknown): boolean {
+  return error instanceof InputError && error.code === "BUDGET_SPENT";
+}
+
+async function askOne(request: TeacherRequest, state: State, options: AskOptions, signal: AbortSignal): Promise<void> {
+  const { endpoint, ledger, budget, progress, inDoubt, seed = 0, structured } = options;
   try {
-    await journal.append({ t: "intent", id, key, at: now() });
-    const reply = await endpoint.chat(request.chat, { signal, onRetry: () => progress.retried() });
-    const answer = answerOf(reply, id, key, now());
-    await journal.append({ t: "answer", ...answer });
+    const log = attemptsAt({ id: request.id, key: request.key }, ledger, budget, inDoubt);
+    const reply = await endpoint.chat(request.chat(), { signal, log, onRetry: () => progress.retried() });
     state.failures = 0;
     state.answered = true;
-    progress.used(answer.promptTokens ?? 0, answer.completionTokens ?? 0);
-    const verdict = judge(answer, request.kind, questionFor(request, seed));
+    progress.used(reply.usage?.promptTokens ?? 0, reply.usage?.completionTokens ?? 0);
+    const verdict = judge(reply, request.kind, questionFor(request, seed), structured);
     if ("reason" in verdict) progress.dropped(verdict.reason);
     else progress.accepted();
   } catch (error) {
     if (!(error instanceof EndpointError)) throw error;
-    await journal.append({ t: "failed", id, key, at: now(), code: error.code });
     state.lastError ??= error;
     state.failures++;
     progress.failed(error.code);
     if (unusable.has(error.code) || state.failures >= mostFailures) state.fatal ??= error;
   }
-}
-
-function answerOf(reply: ChatReply, id: string, key: string, at: string): JournalAnswer {
-  const { text, finishReason: finish, refusal, usage, model } = reply;
-  return {
-    id,
-    key,
-    at,
-    text,
-    finish,
-    ...(refusal === undefined ? {} : { refusal }),
-    ...(model === undefined ? {} : { model }),
-    ...(usage === undefined ? {} : usage),
-  };
 }
 
 /** A signal that fires some time after the user's, so that what is under way may finish. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { builtInKinds, readBuiltInKinds, readKind } from "./kind.ts";
-import { requestFor } from "./messages.ts";
+import { requestsFor } from "./messages.ts";
 import { judge } from "./verdict.ts";
 
 const kinds = await readBuiltInKinds();
@@ -37,16 +37,16 @@ describe("built-in kinds", () => {
   test.each(kinds)("the examples of $name would be accepted themselves", (kind) => {
     expect(kind.examples.length).toBeGreaterThanOrEqual(2);
     for (const { reply, context } of kind.examples) {
-      const verdict = judge({ text: reply, finish: "stop" }, kind, "q");
+      const verdict = judge({ text: reply, finishReason: "stop" }, kind, "q");
       expect(verdict).toHaveProperty("pairs");
       expect(context.includes("[0.")).toBe(kind.context === "captions+boxes");
     }
   });
 
   test.each(kinds)("$name is laid out as LLaVA's: system, examples in turn, context", (kind) => {
-    const request = requestFor(picture, kind, "m", 3);
+    const request = requestsFor(kind, { model: "m", seed: 3 })(picture);
     if ("skipped" in request) throw new Error("skipped");
-    const { messages } = request.chat;
+    const { messages } = request.chat();
     const shots = kind.examples.flatMap(() => ["user", "assistant"]);
     expect(messages.map(({ role }) => role)).toEqual(["system", ...shots, "user"]);
     const captions = "A dog on a sofa.\nA dog sleeps on a couch.";
@@ -60,7 +60,7 @@ describe("requests", () => {
     const [kind] = kinds;
     if (kind === undefined) throw new Error("no kind");
     const key = (...changes: Partial<typeof kind>[]): string => {
-      const request = requestFor(picture, Object.assign({}, kind, ...changes) as typeof kind, "m", undefined);
+      const request = requestsFor(Object.assign({}, kind, ...changes) as typeof kind, { model: "m" })(picture);
       return "skipped" in request ? "" : request.key;
     };
     expect(key()).toBe(key());
@@ -70,7 +70,7 @@ describe("requests", () => {
 
   test("a picture without a usable caption is skipped", () => {
     const [kind] = kinds;
-    expect(requestFor({ ...picture, captions: ["<image>"] }, kind as (typeof kinds)[number], "m", 0)).toEqual({
+    expect(requestsFor(kind as (typeof kinds)[number], { model: "m" })({ ...picture, captions: ["<image>"] })).toEqual({
       skipped: "no usable caption",
     });
   });

@@ -11,6 +11,10 @@ export interface TeacherProgress {
   readonly retries: number;
   readonly promptTokens: number;
   readonly completionTokens: number;
+  /** nanodollars over all runs: charged, or perhaps charged */
+  readonly spent: number;
+  /** requests in doubt, which are left alone */
+  readonly inDoubt: number;
   /** requests in all; undefined when the source does not tell its length */
   readonly total?: number;
   readonly rowsPerSecond: number;
@@ -24,25 +28,28 @@ export interface Progress {
   dropped(reason: string): void;
   failed(code: string): void;
   retried(): void;
+  leftInDoubt(): void;
   used(promptTokens: number, completionTokens: number): void;
 }
 
 export function openProgress(
   total: number | undefined,
   tell: ((state: TeacherProgress) => void) | undefined,
+  books: { readonly spent: number; readonly doubt: number },
 ): Progress {
   const dropped: Record<string, number> = {};
   const failed: Record<string, number> = {};
-  const counts = { resumed: 0, accepted: 0, retries: 0, promptTokens: 0, completionTokens: 0 };
+  const counts = { resumed: 0, accepted: 0, retries: 0, promptTokens: 0, completionTokens: 0, inDoubt: 0 };
   let done = 0;
   const started = performance.now();
   const state = (): TeacherProgress => {
     const seconds = (performance.now() - started) / 1000;
     const rowsPerSecond = seconds > 0 ? done / seconds : 0;
-    const left = total === undefined ? undefined : Math.max(0, total - counts.resumed - done);
+    const left = total === undefined ? undefined : Math.max(0, total - counts.resumed - counts.inDoubt - done);
+    const spent = books.spent + books.doubt;
     const known = left === undefined || total === undefined ? {} : { total };
     const ahead = left === undefined || rowsPerSecond === 0 ? {} : { secondsLeft: left / rowsPerSecond };
-    return { ...counts, dropped: { ...dropped }, failed: { ...failed }, rowsPerSecond, ...known, ...ahead };
+    return { ...counts, spent, dropped: { ...dropped }, failed: { ...failed }, rowsPerSecond, ...known, ...ahead };
   };
   const row = (): void => {
     done++;
@@ -51,6 +58,7 @@ export function openProgress(
   return {
     state,
     resumed: () => void counts.resumed++,
+    leftInDoubt: () => void counts.inDoubt++,
     accepted() {
       counts.accepted++;
       row();

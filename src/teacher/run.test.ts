@@ -61,7 +61,7 @@ describe("a run", () => {
       extra: { teacher: "m", kind: "conversation", prompt_version: 1 },
     });
     expect(summary).toMatchObject({ accepted: 12, dropped: {}, failed: {}, inDoubt: [], promptTokens: 0 });
-    expect((await readdir(folder)).sort()).toEqual(["instruct.json", "instruct.json.journal.jsonl"]);
+    expect((await readdir(folder)).sort()).toEqual(["instruct.json", "instruct.json.ledger.jsonl"]);
   });
 
   test("again: buys nothing and writes the same bytes; another prompt: only its kind is bought", async () => {
@@ -146,28 +146,33 @@ describe("failures", () => {
   });
 
   test.each([
-    [401, "ENDPOINT_AUTH", 4],
-    [429, "ENDPOINT_RATE", 8],
+    [401, "ENDPOINT_AUTH", 5],
+    [429, "ENDPOINT_RATE", 10],
     [500, "ENDPOINT_SERVER", 30],
     [418, "ENDPOINT_REFUSED", 15],
   ])("status %i for everything ends the run early with one error, and no output", async (status, code, most) => {
     server = await fakeEndpoint((_context, _count, response) => void response.writeHead(status).end("no"));
     await expect(runTeacher(pictures, options())).rejects.toMatchObject({ code, exitCode: 2 });
     expect(server.asked.length).toBeLessThanOrEqual(most);
-    expect(await readdir(folder)).toEqual(["instruct.json.journal.jsonl"]);
+    expect(await readdir(folder)).toEqual(["instruct.json.ledger.jsonl"]);
   });
 
-  test("an endpoint that dies in the middle: what it answered stays", async () => {
+  test("an endpoint that dies in the middle: what it answered stays, what broke off is asked again where it is free", async () => {
+    const many = Array.from({ length: 24 }, (_, i) => ({
+      ...(pictures[0] as CaptionedPicture),
+      id: `${i}`,
+      captions: [`Dog ${i}`],
+    }));
     server = await fakeEndpoint((context, count, response) => {
       if (count <= 6) return talk(context);
       response.destroy();
       return undefined;
     });
-    await expect(runTeacher(pictures, options())).rejects.toMatchObject({ code: "ENDPOINT_DOWN" });
+    await expect(runTeacher(many, options())).rejects.toMatchObject({ code: "ENDPOINT_BROKEN" });
     server.close();
     server = await fakeEndpoint((context) => talk(context));
-    expect((await runTeacher(pictures, options())).accepted).toBe(12);
-    expect(server.asked).toHaveLength(6);
+    expect((await runTeacher(many, options())).accepted).toBe(24);
+    expect(server.asked).toHaveLength(18);
   });
 
   test("an interrupt lets what is under way finish and keeps it", async () => {

@@ -2,19 +2,23 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { InputError } from "../errors.ts";
 
-/** Takes the lock; the result releases it. Throws `TEACHER_BUSY` while another living process holds it. */
+const settleMs = 50;
+
+/** Takes the lock; the result releases it. Throws `LEDGER_BUSY` while another living process holds it. */
 export async function lockFile(path: string): Promise<() => Promise<void>> {
   for (let tries = 0; ; tries++) {
     try {
       await writeFile(path, `${process.pid}\n`, { flag: "wx" });
-      return () => rm(path, { force: true });
+      // another may have found the same dead owner and taken this lock for its leftover
+      if (tries > 0) await new Promise((resolve) => setTimeout(resolve, settleMs));
+      if (tries === 0 || (await ownerOf(path)) === process.pid) return () => rm(path, { force: true });
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw unwritable(path, cause as NodeJS.ErrnoException);
     }
-    const owner = Number.parseInt(await readFile(path, "utf8").catch(() => ""), 10);
+    const owner = await ownerOf(path);
     if (tries > 3 || isAlive(owner)) {
       const fix = `wait for it, or delete the file if no such process writes here`;
-      throw new InputError("TEACHER_BUSY", {
+      throw new InputError("LEDGER_BUSY", {
         expected: "no other run with this output",
         got: `process ${owner}`,
         where: path,
@@ -23,6 +27,10 @@ export async function lockFile(path: string): Promise<() => Promise<void>> {
     }
     await rm(path, { force: true });
   }
+}
+
+async function ownerOf(path: string): Promise<number> {
+  return Number.parseInt(await readFile(path, "utf8").catch(() => ""), 10);
 }
 
 function isAlive(pid: number): boolean {
@@ -37,7 +45,7 @@ function isAlive(pid: number): boolean {
 function unwritable(path: string, cause: NodeJS.ErrnoException): InputError {
   const got = cause.code ?? cause.message;
   return new InputError("FILE_NOT_WRITABLE", {
-    expected: "a place for the teacher's journal",
+    expected: "a place for the ledger",
     got,
     where: path,
     cause,
