@@ -153,6 +153,79 @@ describe("llava teach", () => {
   });
 });
 
+describe("llava teach at an endpoint that charges", () => {
+  /** Answers with `content`; the first request for the dog hangs up after it was charged. */
+  async function teacher(): Promise<{ url: string; asked(): number; close(): void }> {
+    let asked = 0;
+    let broken = false;
+    const server = createServer((request, response) => {
+      let body = "";
+      request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+      request.on("end", () => {
+        asked++;
+        if (body.includes("A dog near") && !broken) {
+          broken = true;
+          return response.destroy();
+        }
+        const content = "It stands near a grey road under a clear sky, and behind it runs a low fence.";
+        const usage = { prompt_tokens: 1000, completion_tokens: 20 };
+        response.end(JSON.stringify({ choices: [{ message: { content }, finish_reason: "stop" }], usage }));
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+    return { url, asked: () => asked, close: () => server.close() };
+  }
+
+  it("plans, buys, lists what is in doubt, asks again when told to, and exports every attempt", async () => {
+    const server = await teacher();
+    const ask = ["teach", source, "--out", at("e.json"), "--teacher", server.url, "--model", "m", "--kinds", "detail"];
+    const args = [...ask, "--price", "1/10", "--json"];
+    try {
+      const plan = JSON.parse(await run(...args, "--dry-run")) as { at_most: { dollars: number } };
+      expect(plan).toMatchObject({ requests: 8, to_ask: 8, answered: 0, in_doubt: 0, measured_answers: 0, spent: 0 });
+      expect([server.asked(), existsSync(at("e.json.ledger.jsonl"))]).toEqual([0, false]);
+      expect(await failure(...args, "--budget", String(plan.at_most.dollars / 100))).toMatchObject({
+        code: "BUDGET_SPENT",
+      });
+      expect(server.asked()).toBe(0);
+
+      const bought = JSON.parse(await run(...args, "--budget", String(plan.at_most.dollars))) as { spent: number };
+      expect(bought).toMatchObject({ samples: 7, failed: { ENDPOINT_BROKEN: 1 }, in_doubt: 1, budget_spent: false });
+      expect(bought.spent).toBeCloseTo(7 * 0.0012, 9);
+      expect(JSON.parse(await run("teach", "status", at("e.json"), "--json"))).toMatchObject({
+        answers: 7,
+        failed: { ENDPOINT_BROKEN: 1 },
+        in_doubt: 1,
+      });
+      expect(await run("teach", "status", at("e.json"))).toMatch(/in doubt +1 +perhaps charged.*\nllava teach retry/);
+      expect(JSON.parse(await run(...args, "--dry-run"))).toMatchObject({ to_ask: 0, answered: 7, in_doubt: 1 });
+      await run(...args);
+      expect(server.asked()).toBe(8);
+
+      expect(await run("teach", "retry", at("e.json"))).toContain("asks again for 1 requests");
+      expect(JSON.parse(await run(...args))).toMatchObject({ samples: 8, in_doubt: 0 });
+      expect(server.asked()).toBe(9);
+      expect(await run("teach", "retry", at("e.json"))).toContain("no request is in doubt");
+      await run("teach", "export", at("e.json"), at("attempts.csv"));
+      const lines = readFileSync(at("attempts.csv"), "utf8").trim().split("\n");
+      expect(lines[0]).toMatch(/^at,id,key,endpoint,attempt,outcome,in_doubt/);
+      expect(lines.filter((line) => line.includes(",ENDPOINT_BROKEN,true,"))).toHaveLength(1);
+      expect(lines).toHaveLength(1 + 9);
+    } finally {
+      server.close();
+    }
+  });
+
+  it("needs a ledger to look at, and a price to ask", async () => {
+    expect(await failure("teach", "status", at("none.json"))).toMatchObject({ code: "FILE_MISSING" });
+    expect(await failure("teach", "retry", at("none.json"))).toMatchObject({ code: "FILE_MISSING" });
+    const remote = ["teach", source, "--out", at("e.json"), "--teacher", "https://x.example/v1", "--model", "m"];
+    expect(await failure(...remote)).toMatchObject({ code: "PRICE_UNKNOWN" });
+    expect(await failure("teach", source)).toMatchObject({ code: "commander.missingMandatoryOptionValue" });
+  });
+});
+
 describe("llava data", () => {
   beforeEach(() => run("data", "convert", source, "--out", at("captions.json")));
 
