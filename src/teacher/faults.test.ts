@@ -28,7 +28,7 @@ const picturesOf = (count: number): { id: string; image: string; captions: strin
   Array.from({ length: count }, (_, i) => ({ id: `p${i}`, image: `${i}.jpg`, captions: [`Picture ${i}`] }));
 
 function client(more: Partial<EndpointOptions> = {}): Endpoint {
-  const limits = { attempts: 4, backoffMs: 5, timeoutMs: 250, concurrency: 8 };
+  const limits = { attempts: 4, backoffMs: 5, timeoutMs: 1500, concurrency: 8 };
   return openEndpoint({ baseUrl: server.base, price: fakePrice, ...limits, ...more });
 }
 
