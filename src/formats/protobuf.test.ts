@@ -16,6 +16,7 @@ describe("ProtoWriter", () => {
     expect(hex(new ProtoWriter().packedVarints(6, [3, 270, 86942]).finish())).toBe("3206038e029ea705");
     expect(hex(new ProtoWriter().varint(1, -2).finish())).toBe("08feffffffffffffffff01");
     expect(hex(new ProtoWriter().float(5, 1).finish())).toBe("2d0000803f");
+    expect(hex(new ProtoWriter().double(1, 1).finish())).toBe("09000000000000f03f");
     expect(hex(new ProtoWriter().packedFloats(7, [1, -2]).finish())).toBe("3a080000803f000000c0");
     expect(hex(new ProtoWriter().packedFloats(7, []).packedVarints(6, []).finish())).toBe("");
   });

@@ -38,6 +38,14 @@ export class ProtoWriter {
     return this;
   }
 
+  double(field: number, value: number): this {
+    this.#tag(field, FIXED64);
+    this.#reserve(8);
+    new DataView(this.#tail.buffer).setFloat64(this.#tailLength, value, true);
+    this.#tailLength += 8;
+    return this;
+  }
+
   bytes(field: number, value: Uint8Array): this {
     this.#tag(field, LENGTH_DELIMITED);
     this.#varint(value.length);
