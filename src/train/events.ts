@@ -2,6 +2,7 @@
 import type { CheckProgress } from "../data/check.ts";
 import type { FeatureProgress } from "./features.ts";
 import type { EvaluationMetrics, StepMetrics } from "./metrics.ts";
+import type { MaskPreview } from "./report/data.ts";
 import type { StageSums } from "./stage-data.ts";
 
 /** How far an evaluation is with one of its parts. */
@@ -13,7 +14,12 @@ export interface EvaluationProgress {
 
 export type TrainEvent =
   | { readonly type: "checking"; readonly stage: string; readonly progress: CheckProgress }
-  | { readonly type: "checked"; readonly stage: string; readonly sums: StageSums }
+  | {
+      readonly type: "checked";
+      readonly stage: string;
+      readonly sums: StageSums;
+      readonly masks: readonly MaskPreview[];
+    }
   | { readonly type: "features"; readonly progress: FeatureProgress }
   | { readonly type: "stage"; readonly stage: string; readonly from: number; readonly steps: number }
   | { readonly type: "skipped"; readonly stage: string }

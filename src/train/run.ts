@@ -14,6 +14,7 @@ import { cacheFeatures, type FeatureStore, pictureName } from "./features.ts";
 import { rewindMetrics } from "./metrics.ts";
 import type { OpenQuestions, Questions } from "./questions.ts";
 import { formatRecipe, type Recipe } from "./recipe.ts";
+import { maskPreviews } from "./report/masks.ts";
 import { livePixels, type StagePictures } from "./pixels.ts";
 import { trainStage } from "./stage.ts";
 import { loadStages, type StageData } from "./stage-data.ts";
@@ -48,7 +49,9 @@ export async function train(recipe: Recipe, options: TrainOptions): Promise<Trai
       onProgress: ({ name }, progress) => emit({ type: "checking", stage: name, progress }),
     });
     const questions = await openAllQuestions(recipe, options);
-    for (const { stage, sums } of stages) emit({ type: "checked", stage: stage.name, sums });
+    for (const data of stages) {
+      emit({ type: "checked", stage: data.stage.name, sums: data.sums, masks: maskPreviews(assembly, data) });
+    }
     const fingerprint = fingerprintOf(recipe, assembly, stages, questions);
     checkpoints.forEach((checkpoint) => checkFingerprint(checkpoint, fingerprint));
     await mkdir(join(recipe.output, "checkpoints"), { recursive: true });

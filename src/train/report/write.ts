@@ -1,11 +1,24 @@
-// Writes report.html: one file that needs nothing else and asks nothing of the network.
+// Writes reports: one file that needs nothing else and asks nothing of the network.
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { writeFileAtomic } from "../../formats/node.ts";
 import type { ReportData } from "./data.ts";
 import { renderReport } from "./page.ts";
+import { readRun, type Thumbnails } from "./read-run.ts";
 
-/** Renders `data` and writes it whole or not at all. Throws what `writeFileAtomic` throws. */
-export async function writeReport(path: string, data: ReportData): Promise<void> {
-  const style = await readFile(new URL("./style.css", import.meta.url), "utf8");
-  await writeFileAtomic(path, renderReport(data, style));
+const fileName = "report.html";
+
+/** Reads a run's folder and writes its report there, whole or not at all. Throws as `readRun` and `writeFileAtomic`. */
+export async function writeReport(
+  folder: string,
+  thumbnails: Thumbnails,
+  path = join(folder, fileName),
+): Promise<ReportData> {
+  const data = await readRun(folder, thumbnails);
+  await writeFileAtomic(path, renderReport(data, await readStyle()));
+  return data;
+}
+
+export async function readStyle(): Promise<string> {
+  return readFile(new URL("./style.css", import.meta.url), "utf8");
 }
