@@ -7,6 +7,7 @@ const verbs: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   teach: async () => (await import("./teach.ts")).addTeach,
   data: async () => (await import("./data.ts")).addData,
   train: async () => (await import("./train.ts")).addTrain,
+  report: async () => (await import("./report.ts")).addReport,
   chat: async () => (await import("./chat.ts")).addChat,
   parity: async () => (await import("./parity.ts")).addParity,
   eval: async () => (await import("./eval.ts")).addEval,

@@ -29,12 +29,24 @@ export interface Progress {
   finish(note?: string): void;
 }
 
-let drawn: ProgressStream | undefined;
+/** What is drawn at the bottom of stderr's terminal, and makes room for lines. */
+export interface Pinned {
+  erase(): void;
+  redraw(): void;
+}
 
-/** Writes a line to stderr, above the progress line if there is one. */
+let pinned: Pinned | undefined;
+
+/** From now on lines go above this; undefined when nothing is drawn any more. */
+export function pin(block: Pinned | undefined): void {
+  pinned = block;
+}
+
+/** Writes a line to stderr, above what is drawn there. */
 export function log(text: string): void {
-  if (drawn === process.stderr) process.stderr.write("\r\u001B[2K");
+  pinned?.erase();
   process.stderr.write(`${text}\n`);
+  pinned?.redraw();
 }
 
 /** Starts counting; nothing is written before the first redraw is due. */
@@ -48,7 +60,7 @@ export function startProgress(options: ProgressOptions): Progress {
   const draw = (text: string): void => {
     if (stream.isTTY) stream.write(`\r\u001B[2K${text.slice(0, (stream.columns ?? 80) - 1)}`);
     else stream.write(`${text}\n`);
-    drawn = stream;
+    if (stream === process.stderr && stream.isTTY) pin({ erase: () => stream.write("\r\u001B[2K"), redraw: () => {} });
     shown = true;
   };
   return {
@@ -67,7 +79,7 @@ export function startProgress(options: ProgressOptions): Progress {
         draw([`${label}  ${grouped(latest)} ${unit} in ${showSeconds(took / 1000)}`, note].filter(Boolean).join("  "));
         if (stream.isTTY) stream.write("\n");
       }
-      drawn = undefined;
+      if (stream === process.stderr) pin(undefined);
     },
   };
 }

@@ -7,7 +7,7 @@ import { interruptible, Interrupted } from "./interrupt.ts";
 import { addVerb, wholeNumber } from "./options.ts";
 import { print, printJson, showSeconds } from "./output.ts";
 import { log, startProgress, type Progress } from "./progress.ts";
-import { createTrainView } from "./train-view.ts";
+import { chooseTrainView } from "./train-live.ts";
 
 interface Options {
   readonly folder: string;
@@ -51,7 +51,7 @@ function summary({ files, sighted, blind, picture, answers, seconds }: Quickstar
 
 /** Chapters as headings, and a progress line below each. */
 function createView(): { show(event: QuickstartEvent): void; finish(): void } {
-  const training = createTrainView();
+  const training = chooseTrainView();
   let line: { readonly key: string; readonly progress: Progress } | undefined;
   const finish = (): void => {
     line?.progress.finish();

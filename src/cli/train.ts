@@ -1,25 +1,32 @@
-// `llava train`: runs a recipe, with the sums before the first step and a line that says how far it is.
+// `llava train`: runs a recipe, with the sums before the first step and a view of how far it is.
 import type { Command } from "commander";
 import { createEngine } from "../runtime/node.ts";
 import type { TrainEvent } from "../train/events.ts";
+import type { SampleAnswer } from "../train/metrics.ts";
 import { checkRecipePaths } from "../train/recipe-paths.ts";
 import { readRecipe } from "../train/recipe-read.ts";
 import type { Recipe } from "../train/recipe.ts";
+import type { RunState } from "../train/report/data.ts";
+import { createRunLog } from "../train/run-log.ts";
 import { train } from "../train/run.ts";
+import { describeFailure } from "./failure.ts";
 import { interruptible, Interrupted } from "./interrupt.ts";
 import { addVerb, collect, wholeNumber } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { log } from "./progress.ts";
+import { printEvents } from "./train-json.ts";
+import { chooseTrainView } from "./train-live.ts";
 import { openQuestions } from "./train-questions.ts";
+import { askForReport } from "./train-report.ts";
 import { refuseFailures, runSweep, sweepTable } from "./train-sweep.ts";
-import { createTrainView, type TrainView } from "./train-view.ts";
-import { reportRun } from "./train-report.ts";
+import type { TrainView } from "./train-view.ts";
 
 interface Options {
   readonly set?: readonly string[];
   readonly sweep?: readonly string[];
   readonly resume?: boolean;
   readonly threads?: number;
+  readonly plain?: boolean;
   readonly json?: boolean;
 }
 
@@ -29,12 +36,16 @@ export function addTrain(program: Command): void {
     .option("--sweep <key=values>", "train a variant for each value, e.g. seed=0,1,2 (repeatable: a grid)", collect)
     .option("--resume", "go on where an interrupted run stopped")
     .option("--threads <n>", "threads to compute with (default: the physical cores)", wholeNumber(1, 1024))
-    .option("--json", "print the result as JSON")
+    .option("--plain", "lines of progress instead of the live view, also on a terminal")
+    .option("--json", "print every event as a line of JSON, the result last")
     .action(async (path: string, options: Options) => {
       if (options.sweep !== undefined) return sweep(path, options, options.sweep);
       const recipe = await readRecipe(path, options.set);
       await checkRecipePaths(recipe);
-      const view = createTrainView();
+      // events on the same terminal would tear the live view apart
+      const view = chooseTrainView({
+        plain: options.plain === true || (options.json === true && process.stdout.isTTY),
+      });
       const seconds = await runRecipe(recipe, options, view);
       const result = {
         model: `${recipe.output}/model`,
@@ -42,28 +53,38 @@ export function addTrain(program: Command): void {
         metrics: `${recipe.output}/metrics.jsonl`,
         seconds,
       };
-      if (options.json) printJson(result);
+      if (options.json) printJson({ type: "result", ...result });
       else
         print(`model   ${result.model}\nreport  ${result.report}\nNext:   llava chat ${result.model} --image YOUR.jpg`);
     });
 }
 
 async function sweep(path: string, options: Options, keys: readonly string[]): Promise<void> {
+  const { plain = false } = options;
   const done = await runSweep(path, {
     sweep: keys,
     ...(options.set && { set: options.set }),
     resume: options.resume ?? false,
-    run: (recipe) => runRecipe(recipe, { ...options, resume: true }, createTrainView()),
+    // events do not say which variant they are of
+    run: (recipe) => runRecipe(recipe, { ...options, resume: true, json: false }, chooseTrainView({ plain })),
   });
   if (options.json) printJson(done);
   else print(`${sweepTable(done.results)}\n\nbest    ${done.results[0]!.model ?? "none"}\nall     ${done.path}`);
   refuseFailures(done);
 }
 
-async function runRecipe(recipe: Recipe, { resume, threads }: Options, view: TrainView): Promise<number> {
+async function runRecipe(recipe: Recipe, { resume, threads, json }: Options, view: TrainView): Promise<number> {
   const started = performance.now();
   const engine = await createEngine(threads === undefined ? {} : { threads });
-  const onEvent = (event: TrainEvent): void => view.show(event);
+  const runLog = createRunLog({
+    folder: recipe.output,
+    threads: engine.threads,
+    warn: (what, error) => log(`warning: ${what} cannot be written: ${describeFailure(error)}`),
+  });
+  const listeners = [view.show, runLog.show, ...(json ? [printEvents()] : [])];
+  const onEvent = (event: TrainEvent): void => listeners.forEach((listen) => listen(event));
+  let state: RunState = "failed";
+  let answers: SampleAnswer[] | undefined;
   try {
     const notice = "Stopping after this step; a second Ctrl-C ends at once.";
     const run = await interruptible(
@@ -71,14 +92,16 @@ async function runRecipe(recipe: Recipe, { resume, threads }: Options, view: Tra
       notice,
     );
     if (!run.finished) {
+      state = "interrupted";
       log(`Go on with: llava train … --resume`);
       throw new Interrupted("interrupted");
     }
-    const seconds = (performance.now() - started) / 1000;
-    await reportRun(recipe, run, engine, seconds);
-    return seconds;
+    state = "finished";
+    answers = await askForReport(recipe, engine);
+    return (performance.now() - started) / 1000;
   } finally {
     view.finish();
+    await runLog.finish(state, answers);
     await engine.close();
   }
 }

@@ -48,7 +48,6 @@ const report = (text: string): ReportData => ({
         pictures: 1,
         samples: 20,
         mirrored: 3,
-        mirrored: 0,
         tokens: 3000,
         supervised_tokens: 400,
         rows: 5,
