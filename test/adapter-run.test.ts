@@ -31,7 +31,8 @@ afterAll(async () => {
 const lora = "lora: { rank: 2, targets: [q_proj, down_proj] }";
 
 async function recipeFor(name: string, keys: string): Promise<Recipe> {
-  const text = await writeTinyProject(folder, name);
+  // rows of 32 and 64, so that blocks of 4 bits fit them
+  const text = await writeTinyProject(folder, name, { hidden_size: 32, intermediate_size: 64 });
   return parseRecipe(text.replace("checkpoint_every: 2 }", `checkpoint_every: 2, ${keys} }`), `${name}.yaml`);
 }
 
@@ -91,6 +92,9 @@ describe.each([
     expect(await languageWeight(bare, weight)).not.toEqual(await languageWeight(model, weight));
     const untouched = weight.replace("q_proj", "k_proj");
     expect(await languageWeight(bare, untouched)).toEqual(await languageWeight(model, untouched));
+    // the adapter belongs to the values that it was trained on
+    const values = new Set((await languageWeight(bare, weight)).subarray(0, 32));
+    expect(values.size <= 16).toBe(keys.includes("4bit"));
   });
 
   it("is merged on demand", async () => {

@@ -45,11 +45,12 @@ async function writeVision(folder: string): Promise<void> {
   );
 }
 
-async function writeLanguage(folder: string): Promise<void> {
+async function writeLanguage(folder: string, changes: object): Promise<void> {
   await mkdir(folder, { recursive: true });
   const files = tinyFiles(tokenizerName);
   const json = {
     ...tinyJson.text_config,
+    ...changes,
     tie_word_embeddings: true,
     vocab_size: tinyTokenizer(tokenizerName).vocabSize,
     max_position_embeddings: 512,
@@ -77,9 +78,9 @@ async function writeData(folder: string, count: number): Promise<void> {
 }
 
 /** Writes bases, pictures, samples and returns a recipe's text; outputs go to `folder/NAME`. */
-export async function writeTinyProject(folder: string, name: string): Promise<string> {
+export async function writeTinyProject(folder: string, name: string, language: object = {}): Promise<string> {
   await writeVision(join(folder, "vision"));
-  await writeLanguage(join(folder, "language"));
+  await writeLanguage(join(folder, "language"), language);
   await writeData(folder, 12);
   const data = `data: ${join(folder, "samples.json")}, images: ${join(folder, "photos")}`;
   return `name: ${name}

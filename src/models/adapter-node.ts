@@ -23,7 +23,7 @@ export async function adapterBase(folder: string): Promise<string> {
 }
 
 /** Reads an adapter that fits the given parts. Throws `ADAPTER_MISSING`, `ADAPTER_CONFIG`, `ADAPTER_MISMATCH`. */
-async function readAdapter(
+export async function readAdapter(
   folder: string,
   base: Readonly<Partial<Record<AdaptedPart, PartWeights>>>,
 ): Promise<Adapter> {
