@@ -12,7 +12,7 @@ import { createDirectEngine } from "../src/runtime/node.ts";
 import type { TrainEvent } from "../src/train/events.ts";
 import { readMetrics } from "../src/train/metrics.ts";
 import { parseRecipe } from "../src/train/recipe-read.ts";
-import type { Part, Recipe, StageRecipe } from "../src/train/recipe.ts";
+import type { NewModel, Part, Recipe, StageRecipe } from "../src/train/recipe.ts";
 import { train } from "../src/train/run.ts";
 import { writeTinyProject } from "./tiny-bases.ts";
 
@@ -96,14 +96,23 @@ it.each([
   expect(await lossesOf(recipe)).toEqual(await lossesOf(whole));
 });
 
-it("is evaluated with the tower as it stands", async () => {
-  const made = await recipeOf("evaluated", { see: ["vision", "projector"] });
+it.each([
+  ["the tower as it stands", ["vision", "projector"], undefined],
+  ["tiles of pictures, computed once", ["projector", "language"], 4],
+  ["tiles through the tower as it stands", ["vision"], 4],
+] as const)("is evaluated with %s", async (name, parts, tiles) => {
+  const whole = await recipeOf(`evaluated-${name.replaceAll(/\W/g, "-")}`, { see: parts });
+  const vision = { ...(whole.model as NewModel).vision, ...(tiles === undefined ? {} : { tiles: { max: tiles } }) };
+  const made: Recipe = { ...whole, model: { ...(whole.model as NewModel), vision } };
   const evaluate = { every: 2, held_out: 4, answers: 2, best: "loss", keep: "last" } as const;
   const recipe: Recipe = { ...made, stages: [{ ...made.stages[0]!, evaluate }] };
   await train(recipe, { engine });
   const { evaluations } = await readMetrics(join(recipe.output, "metrics.jsonl"));
   const losses = evaluations.map(({ held_out_loss }) => held_out_loss!);
   expect(new Set(losses).size).toBe(losses.length);
+  const saved = await openLlava(join(recipe.output, "model"));
+  expect(saved.config.tiles).toBe(tiles);
+  await saved.close();
   const assistant = await openAssistant(join(recipe.output, "model"), { engine });
   for (const { picture, question, answer } of evaluations.at(-1)!.answers) {
     const shown = await readChatPicture(picture);

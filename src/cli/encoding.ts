@@ -1,11 +1,14 @@
 // How samples become tokens for the data verbs: as a recipe's stage will do it, or as a model reads them.
+import { dirname } from "node:path";
 import { InputError } from "../errors.ts";
 import type { Encoding } from "../data/encode.ts";
+import { parsePreprocessor } from "../image/preprocessor.ts";
 import { tokensPerPicture } from "../models/config.ts";
-import { openModel } from "../models/node.ts";
+import { type LlavaFiles, openModel } from "../models/node.ts";
 import { templateFor } from "../models/template.ts";
 import { createTokenizer } from "../text/tokenizer.ts";
 import { assemble, imageToken } from "../train/assemble.ts";
+import { pictureTokens as countTokens } from "../train/picture-views.ts";
 import { readRecipe } from "../train/recipe-read.ts";
 import type { Recipe, StageRecipe } from "../train/recipe.ts";
 
@@ -17,6 +20,8 @@ export interface EncodingOptions {
   readonly template?: string;
   /** tokens of a picture, for a language model that has no vision */
   readonly pictureTokens?: number;
+  /** where the file's pictures lie; beside it unless told */
+  readonly images?: string;
 }
 
 export interface ChosenEncoding {
@@ -30,7 +35,7 @@ export interface ChosenEncoding {
 /** The encoding that `--recipe` or `--model` name; undefined without either. Throws `STAGE_UNKNOWN`, `MODEL_KIND`. */
 export async function chooseEncoding(file: string, options: EncodingOptions): Promise<ChosenEncoding | undefined> {
   if (options.recipe !== undefined) return ofRecipe(file, await readRecipe(options.recipe), options);
-  return options.model === undefined ? undefined : ofModel(options.model, options);
+  return options.model === undefined ? undefined : ofModel(file, options.model, options);
 }
 
 async function ofRecipe(
@@ -39,14 +44,15 @@ async function ofRecipe(
   { stage: name, template }: EncodingOptions,
 ): Promise<ChosenEncoding> {
   const stage = chooseStage(recipe, file, name);
-  const { config, tokenizer, tokenizerFiles, close } = await assemble(recipe);
-  await close();
+  const assembly = await assemble(recipe);
+  const { config, tokenizer, tokenizerFiles } = assembly;
+  await assembly.close();
   const images = stage.data.find(({ path }) => path === file)?.images;
   return {
     encoding: {
       tokenizer,
       template: templateFor(tokenizer, { name: template ?? stage.template ?? config.template, ...tokenizerFiles }),
-      tokensPerImage: tokensPerPicture(config),
+      tokensPerImage: await countTokens(file, images ?? dirname(file), assembly),
       imageTokenId: config.imageTokenId,
     },
     maxTokens: stage.row_length === "auto" ? config.language.maxPositions : stage.row_length,
@@ -63,7 +69,8 @@ function chooseStage({ stages }: Recipe, file: string, name: string | undefined)
   throw new InputError("STAGE_UNKNOWN", { expected, got: `"${name}"`, where: "--stage" });
 }
 
-async function ofModel(path: string, { template: name, pictureTokens }: EncodingOptions): Promise<ChosenEncoding> {
+async function ofModel(file: string, path: string, options: EncodingOptions): Promise<ChosenEncoding> {
+  const { template: name, pictureTokens, images = dirname(file) } = options;
   const files = await openModel(path);
   await files.close();
   if (files.kind === "vision") {
@@ -78,9 +85,17 @@ async function ofModel(path: string, { template: name, pictureTokens }: Encoding
     encoding: {
       tokenizer,
       template: templateFor(tokenizer, { name: name ?? llava?.template, ...tokenizerFiles }),
-      tokensPerImage: llava === undefined ? (pictureTokens ?? 1) : tokensPerPicture(llava),
+      tokensPerImage: files.kind === "llava" ? await tokensIn(file, images, files) : (pictureTokens ?? 1),
       imageTokenId: llava?.imageTokenId ?? (tokenizer.controlId(imageToken) as number),
     },
     maxTokens: language.maxPositions,
   };
+}
+
+/** The model's preprocessor is read only where sizes of pictures matter. */
+async function tokensIn(file: string, images: string, model: LlavaFiles): Promise<Encoding["tokensPerImage"]> {
+  const { config, where } = model;
+  if (config.tiles === undefined) return tokensPerPicture(config);
+  const preprocessor = parsePreprocessor(await model.preprocessor(), where, config.vision.family);
+  return countTokens(file, images, { config, preprocessor });
 }

@@ -11,8 +11,8 @@ import type { Sample } from "./sample.ts";
 export interface Encoding {
   readonly tokenizer: Tokenizer;
   readonly template: Template;
-  /** how many places a picture takes among the tokens */
-  readonly tokensPerImage: number;
+  /** how many places a picture takes among the tokens, by its path where they differ */
+  readonly tokensPerImage: number | ((image: string) => number);
   /** the id that holds these places */
   readonly imageTokenId: number;
 }
@@ -34,7 +34,7 @@ export function encodeSample(sample: Sample, encoding: Encoding): EncodedSample 
   const { tokenizer, template, tokensPerImage, imageTokenId } = encoding;
   try {
     const encoded = encodeConversation(tokenizer, template, turnsOf(sample.conversations, sample.images.length));
-    const counts = sample.images.map(() => tokensPerImage);
+    const counts = sample.images.map(typeof tokensPerImage === "number" ? () => tokensPerImage : tokensPerImage);
     return { id: sample.id, images: sample.images, ...expandImages(encoded, counts, imageTokenId) };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Assistant } from "../generate/assistant.ts";
+import type { Views } from "../generate/pictures.ts";
 import type { GenerationRequest } from "../generate/generation.ts";
 import { encodePng } from "../image/node.ts";
 import { parsePreprocessor } from "../image/preprocessor.ts";
@@ -64,8 +65,8 @@ function observer(): { assistant: Assistant; most: () => number; asked: string[]
   };
   const reader = {
     tokens: 1,
-    read: async (key: string, pixels: () => Float32Array | Promise<Float32Array>) => {
-      const plane = await pixels();
+    read: async (key: string, views: () => Views | Promise<Views>) => {
+      const plane = (await views())[0]!;
       const area = plane.length / 3;
       const bright = [0, 1, 2].findIndex((c) => plane[c * area]! > 0.9);
       seen.set(key, colours[bright] ?? "grey");

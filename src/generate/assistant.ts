@@ -3,6 +3,7 @@ import { InputError } from "../errors.ts";
 import type { Pixels } from "../image/pixels.ts";
 import { preprocess } from "../image/preprocess.ts";
 import type { Preprocessor } from "../image/preprocessor.ts";
+import { pictureViews, viewCount } from "../image/tiles.ts";
 import { type ChatTurn, imagesIn, type Part, textTurn } from "../text/conversation.ts";
 import { encodePrompt } from "../text/encode.ts";
 import { expandImages } from "../text/expand.ts";
@@ -21,6 +22,8 @@ export interface Sight {
   readonly reader: PictureReader;
   readonly preprocessor: Preprocessor;
   readonly imageTokenId: number;
+  /** most tiles of a picture; absent: it is seen whole alone */
+  readonly tiles?: number;
 }
 
 /** All that answering needs. `sight` is absent for bare language models. */
@@ -132,16 +135,22 @@ async function encodeTurns(
   }
   const encoded = encodePrompt(tokenizer, template, turns);
   if (sight === undefined) return { ids: encoded.ids };
-  const { reader, preprocessor, imageTokenId } = sight;
-  const counts = Array.from({ length: encoded.images }, () => reader.tokens);
+  const { reader, imageTokenId } = sight;
+  const counts = pictures.map(({ pixels }) => reader.tokens * viewsIn(pixels, sight));
   const { ids, imageRuns } = expandImages(encoded, counts, imageTokenId);
-  const read = await Promise.all(
-    pictures.map(({ key, pixels }) => reader.read(key, () => preprocess(pixels, preprocessor))),
-  );
+  const read = await Promise.all(pictures.map(({ key, pixels }) => reader.read(key, () => viewsOf(pixels, sight))));
   return {
     ids,
     pictures: imageRuns.map(({ start, length, image }) => ({ start, count: length, picture: read[image]! })),
   };
+}
+
+function viewsIn(pixels: Pixels, { preprocessor, tiles }: Sight): number {
+  return tiles === undefined ? 1 : viewCount(pixels, preprocessor, tiles);
+}
+
+function viewsOf(pixels: Pixels, { preprocessor, tiles }: Sight): Float32Array[] {
+  return tiles === undefined ? [preprocess(pixels, preprocessor)] : pictureViews(pixels, preprocessor, tiles);
 }
 
 /** What ends an answer in a template: a control token, or (plain) a text. */

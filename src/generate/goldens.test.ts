@@ -47,7 +47,7 @@ describe.skipIf(!lab.present)("goldens of PyTorch", () => {
     const pixels = (await golden.loadFloat32("pixel_values")).slice(0, 3 * config.vision.imageSize ** 2);
     const { bytes } = await golden.load("input_ids");
     const ids = [...new BigInt64Array(bytes.slice().buffer)].slice(0, 24).map(Number);
-    const picture = await pictures.read("first", () => pixels);
+    const picture = await pictures.read("first", () => [pixels]);
     const place = { start: ids.indexOf(config.imageTokenId), count: tokensPerPicture(config), picture };
     const request = { prompt: { ids, pictures: [place] }, maxNewTokens: 16, stopIds: [], sample: mostLikely };
     expect((await generator.generate(request)).ids).toEqual(greedy);

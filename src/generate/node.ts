@@ -2,6 +2,7 @@
 import { InputError } from "../errors.ts";
 import { decodePicture, pictureHash, readPictureBytes } from "../image/node.ts";
 import { parsePreprocessor } from "../image/preprocessor.ts";
+import type { LlavaConfig } from "../models/config.ts";
 import { type LlavaFiles, openModel } from "../models/node.ts";
 import { templateFor } from "../models/template.ts";
 import type { Engine } from "../runtime/engine.ts";
@@ -76,7 +77,12 @@ async function openSight(
     await reader.release();
     projector.release();
   };
-  return { sight: { reader, preprocessor, imageTokenId: config.imageTokenId }, release };
+  return { sight: { reader, preprocessor, ...sightOf(config) }, release };
+}
+
+/** What a model's config says of how it sees. */
+export function sightOf({ imageTokenId, tiles }: LlavaConfig): Pick<Sight, "imageTokenId" | "tiles"> {
+  return { imageTokenId, ...(tiles === undefined ? {} : { tiles }) };
 }
 
 /** Reads and decodes a picture file. Throws `PICTURE_…` as `readPicture`. */

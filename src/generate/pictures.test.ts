@@ -31,7 +31,7 @@ describe.skipIf(!lab.present)("reading pictures", () => {
     const read = (key: string, seed: number) =>
       reader.read(key, () => {
         encoded.push(key);
-        return pixels(seed);
+        return [pixels(seed)];
       });
     const [a, b, again] = await Promise.all([read("a", 1), read("b", 2), read("a", 1)]);
     expect(encoded).toEqual(["a", "b"]);
@@ -44,9 +44,9 @@ describe.skipIf(!lab.present)("reading pictures", () => {
 
   it("tries a picture again that could not be read, and reads others meanwhile", async () => {
     const broken = reader.read("d", () => Promise.reject(new RangeError("unreadable")));
-    const other = reader.read("e", () => pixels(4));
+    const other = reader.read("e", () => [pixels(4)]);
     await expect(broken).rejects.toThrow("unreadable");
     expect((await other).key).toBe("e");
-    expect((await reader.read("d", () => pixels(5))).key).toBe("d");
+    expect((await reader.read("d", () => [pixels(5)])).key).toBe("d");
   });
 });

@@ -50,11 +50,22 @@ export async function createPictureProjector(
   };
 }
 
+/** Features of views projected one by one: [views · M, E]. */
+export async function projectViews(projector: PictureProjector, features: Views): Promise<Float32Array> {
+  const projected: Float32Array[] = [];
+  for (const one of features) projected.push(await projector.project(one));
+  const rows = new Float32Array(projected.reduce((sum, { length }) => sum + length, 0));
+  projected.forEach((one, i) => rows.set(one, i * one.length));
+  return rows;
+}
+
+export type Views = readonly Float32Array[];
+
 export interface PictureReader {
-  /** places that one picture takes in a prompt */
+  /** places that one view of a picture takes in a prompt */
   readonly tokens: number;
-  /** A picture's features; `pixels` [3, S, S] are asked for when `key` is not known. */
-  read(key: string, pixels: () => Float32Array | Promise<Float32Array>): Promise<PictureTokens>;
+  /** A picture's features, one view behind the other; its views [3, S, S] are asked for when `key` is not known. */
+  read(key: string, views: () => Views | Promise<Views>): Promise<PictureTokens>;
   release(): Promise<void>;
 }
 
@@ -70,20 +81,20 @@ export async function createPictureReader(
 ): Promise<PictureReader> {
   const encoder = await createPictureEncoder(engine, config, vision, 1);
   const tokens = tokensPerPicture(config);
-  const most = Math.max(1, Math.floor(keptBytes / (tokens * config.language.hiddenSize * 4)));
+  const largest = tokens * (1 + (config.tiles ?? 0)) * config.language.hiddenSize * 4;
+  const most = Math.max(1, Math.floor(keptBytes / largest));
   const known = new Map<string, Promise<PictureTokens>>();
   // one at a time: encoder and projector have one set of buffers
   let last: Promise<unknown> = Promise.resolve();
-  const encode = async (key: string, pixels: () => Float32Array | Promise<Float32Array>): Promise<PictureTokens> => {
-    const input = await pixels();
-    const [features] = await encoder.encode([input]);
-    return { key, rows: await projector.project(features!) };
+  const encode = async (key: string, views: () => Views | Promise<Views>): Promise<PictureTokens> => {
+    const features = await encoder.encode(await views());
+    return { key, rows: await projectViews(projector, features) };
   };
   return {
     tokens,
-    read(key, pixels) {
+    read(key, views) {
       const kept = known.get(key);
-      const picture = kept ?? last.then(() => encode(key, pixels));
+      const picture = kept ?? last.then(() => encode(key, views));
       if (!kept) last = picture.catch(() => undefined);
       known.delete(key);
       known.set(key, picture);

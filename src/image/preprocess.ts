@@ -9,7 +9,11 @@ import { type Region, resize, type RowSource, rowsOf, type Size } from "./resize
  * backend for the same pixels.
  */
 export function preprocess(pixels: Pixels, preprocessor: Preprocessor): Float32Array {
-  const { width, height, data } = fitPixels(pixels, preprocessor);
+  return normalised(fitPixels(pixels, preprocessor), preprocessor);
+}
+
+/** Pixels as they are, rescaled and normalised: [3, H, W]. */
+export function normalised({ width, height, data }: Pixels, preprocessor: Preprocessor): Float32Array {
   const area = width * height;
   const values_CHW = new Float32Array(3 * area);
   for (let c = 0; c < 3; c++) {
@@ -58,7 +62,8 @@ function centre(length: number, wanted: number): { from: number; length: number;
   return { from: 0, length, at: Math.ceil((wanted - length) / 2) };
 }
 
-function onBlack(pixels: Pixels, { width, height }: Size, left: number, top: number): Pixels {
+/** A picture on a black one of another size, its corner at `left`, `top`. */
+export function onBlack(pixels: Pixels, { width, height }: Size, left: number, top: number): Pixels {
   const data = new Uint8Array(width * height * 3);
   for (let y = 0; y < pixels.height; y++) {
     const row = pixels.data.subarray(y * pixels.width * 3, (y + 1) * pixels.width * 3);

@@ -45,6 +45,7 @@ function llavaConfigJson(config: LlavaConfig): Readonly<Record<string, unknown>>
     llava_ts: {
       projector: projector.kind,
       pixel_shuffle: projector.pixelShuffle,
+      ...(config.tiles === undefined ? {} : { tiles: config.tiles }),
       ...(config.template === undefined ? {} : { template: config.template }),
     },
   };

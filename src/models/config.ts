@@ -62,6 +62,8 @@ export interface LlavaConfig {
   readonly projector: ProjectorConfig;
   readonly features: FeatureConfig;
   readonly imageTokenId: number;
+  /** a picture is seen whole and in up to so many tiles (image/tiles.ts); absent: whole alone */
+  readonly tiles?: number;
   /** the conversation template it was trained with, when we know */
   readonly template?: string;
 }
@@ -212,6 +214,7 @@ const llavaSchema = z.looseObject({
     .looseObject({
       projector: z.enum(["mlp2x_gelu", "linear"]).default("mlp2x_gelu"),
       pixel_shuffle: z.number().int().min(1).max(16).default(1),
+      tiles: z.number().int().min(2).max(36).optional(),
       template: z.string().optional(),
     })
     .optional(),
@@ -238,6 +241,7 @@ export function parseLlavaConfig(json: unknown, where: string): LlavaConfig {
       activation: c.projector_hidden_act,
     },
     imageTokenId,
+    ...(c.llava_ts?.tiles === undefined ? {} : { tiles: c.llava_ts.tiles }),
     ...(c.llava_ts?.template === undefined ? {} : { template: c.llava_ts.template }),
   };
 }
@@ -274,7 +278,7 @@ function checkFeatures(tower: Pick<LlavaConfig, "vision" | "features">, shuffle:
   }
 }
 
-/** Picture tokens that one picture becomes in the language model. */
+/** Tokens that one view of a picture becomes in the language model. */
 export function tokensPerPicture({
   vision,
   projector,

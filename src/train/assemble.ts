@@ -66,6 +66,7 @@ async function joined(model: NewModel, seed: number): Promise<Assembly> {
       activation: "gelu",
     },
     features: { layer: model.vision.layer, select: dropsClass ? "default" : "full" },
+    ...(model.vision.tiles === undefined ? {} : { tiles: model.vision.tiles.max }),
     imageTokenId: extended.tokenizer.controlId(imageToken)!,
     ...(model.template === undefined ? {} : { template: model.template }),
   };

@@ -11,6 +11,7 @@ import { decodePicture, pictureHash, readPictureBytes } from "../image/node.ts";
 import { orient } from "../image/pixels.ts";
 import { preprocess } from "../image/preprocess.ts";
 import { type Preprocessor, preprocessorKey } from "../image/preprocessor.ts";
+import { pictureView, type View } from "../image/tiles.ts";
 import { tokensPerPicture } from "../models/config.ts";
 import { createPictureEncoder, type PictureEncoder } from "../models/encode-pictures.ts";
 import { featureWidth } from "../models/projector.ts";
@@ -20,7 +21,7 @@ import type { Assembly } from "./assemble.ts";
 export interface FeatureStore {
   /** features of pictures one behind the other, [pictures · tokens, r²·E] */
   load(pictures: readonly string[]): Promise<Float32Array<ArrayBuffer>>;
-  /** features of the picture whose bytes have this hash: [tokens, r²·E] */
+  /** features of all views of the picture whose bytes have this hash: [views · tokens, r²·E] */
   loadByHash(hash: string): Promise<Float32Array<ArrayBuffer>>;
   /** pictures that had to be encoded */
   readonly encoded: number;
@@ -37,6 +38,8 @@ export interface PictureSource {
   readonly root: string;
   /** flipped left to right */
   readonly mirrored?: boolean;
+  /** one of several views of it */
+  readonly view?: View;
 }
 
 export interface FeatureOptions {
@@ -54,21 +57,27 @@ const float16Max = 65504;
 const batch = 8;
 
 /** The name that samples' pictures go by when several folders are in play. */
-export const pictureName = ({ image, root, mirrored = false }: PictureSource): string =>
-  `${root}\n${image}${mirrored ? "\nmirrored" : ""}`;
+export const pictureName = ({ image, root, ...seen }: PictureSource): string => `${root}\n${image}${viewSuffix(seen)}`;
+
+/** What tells views of one picture apart. */
+function viewSuffix({ mirrored = false, view }: Omit<PictureSource, "image" | "root">): string {
+  return `${mirrored ? "\nmirrored" : ""}${view ? `\nview ${view.index} of ${view.most}` : ""}`;
+}
 
 /** A picture's pixels as the tower takes them, [3, H, W]. Throws what decoding throws. */
 export async function preparePicture(
-  { image, root, mirrored = false }: PictureSource,
+  { image, root, mirrored = false, view }: PictureSource,
   bytes: Uint8Array,
   preprocessor: Preprocessor,
 ): Promise<Float32Array> {
   const pixels = await decodePicture(bytes, pictureFile(root, image));
   // EXIF's orientation 2 is the mirror image
-  return preprocess(mirrored ? orient(pixels, 2) : pixels, preprocessor);
+  const upright = mirrored ? orient(pixels, 2) : pixels;
+  return view ? pictureView(upright, preprocessor, view) : preprocess(upright, preprocessor);
 }
 
-const fileName = (hash: string, mirrored = false): string => `${hash}${mirrored ? "-mirrored" : ""}.safetensors`;
+const fileName = (hash: string, seen: Omit<PictureSource, "image" | "root">): string =>
+  `${hash}${viewSuffix(seen).replaceAll(/\s+/g, "-")}.safetensors`;
 
 /** Encodes what the cache lacks. A kill leaves whole files only, so that the next run goes on where this one stopped. */
 export async function cacheFeatures(options: FeatureOptions): Promise<FeatureStore> {
@@ -77,14 +86,22 @@ export async function cacheFeatures(options: FeatureOptions): Promise<FeatureSto
   await mkdir(folder, { recursive: true });
   const known = new Set(await readdir(folder));
   const files = new Map<string, string>();
+  const ofHash = new Map<string, string[]>();
   let encoder: PictureEncoder | undefined;
   let encoded = 0;
   for (let start = 0; start < pictures.length; start += batch) {
     signal?.throwIfAborted();
     const group = pictures.slice(start, start + batch);
     const read = await Promise.all(group.map(async ({ image, root }) => readPictureBytes(pictureFile(root, image))));
-    const names = read.map((bytes, i) => fileName(pictureHash(bytes), group[i]!.mirrored));
-    group.forEach((picture, i) => files.set(pictureName(picture), join(folder, names[i]!)));
+    const names = read.map((bytes, i) => fileName(pictureHash(bytes), group[i]!));
+    group.forEach((picture, i) => {
+      files.set(pictureName(picture), join(folder, names[i]!));
+      if (picture.mirrored) return;
+      const hash = pictureHash(read[i]!);
+      const paths = ofHash.get(hash) ?? [];
+      paths[picture.view?.index ?? 0] = join(folder, names[i]!);
+      ofHash.set(hash, paths);
+    });
     const missing = group.flatMap((picture, i) =>
       known.has(names[i]!) ? [] : [{ picture, bytes: read[i]!, name: names[i]! }],
     );
@@ -103,7 +120,7 @@ export async function cacheFeatures(options: FeatureOptions): Promise<FeatureSto
         assembly,
         names.map((name) => files.get(name)!),
       ),
-    loadByHash: (hash) => loadFeatures(assembly, [join(folder, fileName(hash))]),
+    loadByHash: (hash) => loadFeatures(assembly, ofHash.get(hash)!),
     encoded,
   };
 }

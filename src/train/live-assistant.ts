@@ -1,9 +1,17 @@
 // The model in training as one that answers: the engine's weights as they are, nothing written or loaded.
 import type { Assistant } from "../generate/assistant.ts";
 import { createGenerator } from "../generate/generator.ts";
-import { createPictureProjector, type PictureProjector, type PictureReader } from "../generate/pictures.ts";
-import { tokensPerPicture } from "../models/config.ts";
+import { sightOf } from "../generate/node.ts";
+import {
+  createPictureProjector,
+  type PictureProjector,
+  type PictureReader,
+  projectViews,
+  type Views,
+} from "../generate/pictures.ts";
+import { type LlavaConfig, tokensPerPicture } from "../models/config.ts";
 import { openTower } from "../models/encode-pictures.ts";
+import { featureWidth } from "../models/projector.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { Assembly } from "./assemble.ts";
 import type { StagePictures } from "./pixels.ts";
@@ -28,14 +36,14 @@ export async function openLiveAssistant({ engine, assembly, stage, parts, featur
   const tokens = tokensPerPicture(config);
   const tower = parts.vision && openTower(engine, config, parts.vision.parameter, 1);
   const reader = tower
-    ? pictureReader(tokens, projector, async (_, pixels) => (await tower.encode([await pixels()]))[0]!, tower.release)
-    : pictureReader(tokens, projector, (key) => features.loadByHash!(key));
+    ? pictureReader(tokens, projector, async (_, views) => tower.encode(await views()), tower.release)
+    : pictureReader(tokens, projector, async (key) => viewsIn(await features.loadByHash!(key), config));
   return {
     generator,
     tokenizer,
     template: stageTemplate(assembly, stage),
     endIds,
-    sight: { reader, preprocessor, imageTokenId: config.imageTokenId },
+    sight: { reader, preprocessor, ...sightOf(config) },
     where: `stage ${stage.name}`,
     release: async () => {
       await generator.release();
@@ -44,18 +52,27 @@ export async function openLiveAssistant({ engine, assembly, stage, parts, featur
   };
 }
 
+/** Features of a picture cut into those of its views. */
+function viewsIn(features: Float32Array, config: LlavaConfig): Views {
+  const one = tokensPerPicture(config) * featureWidth(config);
+  return Array.from({ length: features.length / one }, (_, i) => features.subarray(i * one, (i + 1) * one));
+}
+
 /** Pictures by their features; tower and projector have one set of buffers each, so one picture at a time. */
 function pictureReader(
   tokens: number,
   projector: PictureProjector,
-  featuresOf: (...picture: Parameters<PictureReader["read"]>) => Promise<Float32Array>,
+  featuresOf: (...picture: Parameters<PictureReader["read"]>) => Promise<Views>,
   release?: () => Promise<void>,
 ): PictureReader {
   let last: Promise<unknown> = Promise.resolve();
   return {
     tokens,
-    read: (key, pixels) => {
-      const picture = last.then(async () => ({ key, rows: await projector.project(await featuresOf(key, pixels)) }));
+    read: (key, views) => {
+      const picture = last.then(async () => ({
+        key,
+        rows: await projectViews(projector, await featuresOf(key, views)),
+      }));
       last = picture.catch(() => undefined);
       return picture;
     },

@@ -30,9 +30,9 @@ export function resolveRecipe(input: RecipeInput, source: RecipeSource): Recipe 
 function resolveModel(model: RecipeInput["model"]): NewModel | ContinuedModel {
   const optional = { ...given("template", model.template), ...given("new_tokens", model.new_tokens) };
   if ("path" in model) return { path: model.path, ...optional };
-  const { fit, ...vision } = model.vision;
+  const { fit, tiles, ...vision } = model.vision;
   return {
-    vision: { ...vision, ...given("fit", fit) },
+    vision: { ...vision, ...given("fit", fit), ...given("tiles", tiles) },
     projector: model.projector ?? { kind: "mlp2x_gelu", pixel_shuffle: 1 },
     language: model.language,
     ...optional,

@@ -33,6 +33,12 @@ const vision = z
       .enum(["crop", "pad", "stretch"])
       .optional()
       .describe("How a picture becomes a square: default as the encoder's preprocessor_config.json says."),
+    tiles: z
+      .strictObject({ max: z.int().min(2).max(36).describe("Most tiles of a picture.") })
+      .optional()
+      .describe(
+        "Shows pictures larger than the encoder's input whole and in tiles (LLaVA-NeXT): more detail, more tokens.",
+      ),
   })
   .describe("The eyes: frozen unless a stage trains them.");
 

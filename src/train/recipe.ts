@@ -90,6 +90,8 @@ export interface NewModel {
     readonly tokens: "patch" | "cls_patch";
     /** absent: as the encoder's preprocessor says */
     readonly fit?: "crop" | "pad" | "stretch";
+    /** absent: pictures are seen whole */
+    readonly tiles?: { readonly max: number };
   };
   readonly projector: { readonly kind: "mlp2x_gelu" | "linear"; readonly pixel_shuffle: number };
   readonly language: { readonly path: string };

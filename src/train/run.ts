@@ -13,6 +13,7 @@ import type { TrainEvent } from "./events.ts";
 import { cacheFeatures, type FeatureStore, pictureName } from "./features.ts";
 import { rewindMetrics } from "./metrics.ts";
 import type { OpenQuestions, Questions } from "./questions.ts";
+import { viewsOf } from "./picture-views.ts";
 import { formatRecipe, type Recipe } from "./recipe.ts";
 import { maskPreviews } from "./report/masks.ts";
 import { livePixels, type StagePictures } from "./pixels.ts";
@@ -83,13 +84,15 @@ async function openAllQuestions(
 const trainsVision = ({ stage }: StageData): boolean => stage.train.includes("vision");
 
 /** Pictures of several stages and of their questions through one tower, each once. */
-function featuresOf(
+async function featuresOf(
   { recipe, questions, options, emit }: Prepared,
   assembly: Assembly,
   stages: readonly StageData[],
 ): Promise<FeatureStore> {
   const { engine, signal } = options;
-  const all = stages.flatMap(({ stage, pictures }) => [...pictures, ...(questions.get(stage.name)?.pictures ?? [])]);
+  const asked = stages.flatMap(({ stage }) => questions.get(stage.name)?.pictures ?? []);
+  const views = await Promise.all(asked.map((picture) => viewsOf(picture, assembly)));
+  const all = [...stages.flatMap(({ pictures }) => pictures), ...views.flat()];
   return cacheFeatures({
     engine,
     assembly,

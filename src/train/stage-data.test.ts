@@ -100,6 +100,28 @@ describe("a mixture", () => {
   });
 });
 
+describe("pictures in tiles", () => {
+  it("are samples of several views, whose places follow each other", async () => {
+    const tiled = { ...assembly, config: { ...assembly.config, tiles: 4 } };
+    const several = await source("views", [said("s", "Which is red?", "The first", ["0.png", "1.png"])]);
+    const stage = { ...recipe.stages[1]!, data: [{ ...several, mirror: true }] };
+    const [data] = await loadStages({ assembly: tiled, stages: [stage] });
+    const [sample, twin] = data!.samples;
+    // 24×20 pixels through an input of 16×16: the whole, and two by two tiles; one token each
+    expect(sample!.images.map((name) => name.split("\n").slice(1).join(" "))).toEqual(
+      ["0.png", "1.png"].flatMap((image) => [0, 1, 2, 3, 4].map((view) => `${image} view ${view} of 4`)),
+    );
+    expect(twin!.images[6]).toMatch(/1\.png\nmirrored\nview 1 of 4$/);
+    for (const [i, { start, length, image }] of sample!.imageRuns.entries()) {
+      expect([length, image]).toEqual([1, i]);
+      expect(sample!.ids[start]).toBe(assembly.config.imageTokenId);
+    }
+    const first = sample!.imageRuns.slice(0, 5).map(({ start }) => start);
+    expect(first).toEqual([0, 1, 2, 3, 4].map((n) => first[0]! + n));
+    expect(data!.sums).toMatchObject({ pictures: 4, samples: 2, mirrored: 1 });
+  });
+});
+
 describe("mirrored samples", () => {
   const left = said("l", "Is the dog left or right of the cat?", "Left", ["0.png"]);
 

@@ -88,7 +88,7 @@ function describe(
     plan,
     ...(heldOut && { heldOut }),
     sums: {
-      pictures: shown.size,
+      pictures: [...shown].filter((name) => (pictures.get(name)!.view?.index ?? 0) === 0).length,
       samples: samples.length,
       mirrored: samples.filter(({ images: [first] }) => pictures.get(first ?? "")?.mirrored).length,
       tokens: lengths.reduce((sum, n) => sum + n, 0),

@@ -3,11 +3,11 @@ import { checkSamples, type CheckProgress } from "../data/check.ts";
 import type { EncodedSample, Encoding } from "../data/encode.ts";
 import { mirrorSample } from "../data/mirror.ts";
 import type { Sample } from "../data/sample.ts";
-import { tokensPerPicture } from "../models/config.ts";
 import { templateFor } from "../models/template.ts";
 import type { Template } from "../text/segments.ts";
 import type { Assembly } from "./assemble.ts";
 import { pictureName, type PictureSource } from "./features.ts";
+import { pictureTokens, splitViews } from "./picture-views.ts";
 import type { PicturedFile, StageRecipe } from "./recipe.ts";
 
 /** One file's samples, as read and as tokens, in the file's order. */
@@ -29,10 +29,13 @@ export interface ReadStage {
   readonly pictures: ReadonlyMap<string, PictureSource>;
 }
 
-export type TextParts = Pick<Assembly, "config" | "tokenizer" | "tokenizerFiles">;
+export type TextParts = Pick<Assembly, "config" | "tokenizer" | "tokenizerFiles" | "preprocessor">;
 
 /** How a stage writes conversations: its own template, else the model's. */
-export function stageTemplate({ config, tokenizer, tokenizerFiles }: TextParts, stage: StageRecipe): Template {
+export function stageTemplate(
+  { config, tokenizer, tokenizerFiles }: Omit<TextParts, "preprocessor">,
+  stage: StageRecipe,
+): Template {
   return templateFor(tokenizer, {
     name: stage.template ?? config.template,
     chatTemplate: tokenizerFiles.chatTemplate,
@@ -47,35 +50,30 @@ export async function readStage(
   onProgress?: (progress: CheckProgress) => void,
 ): Promise<ReadStage> {
   const { config, tokenizer } = parts;
-  const encoding: Encoding = {
-    tokenizer,
-    template: stageTemplate(parts, stage),
-    tokensPerImage: tokensPerPicture(config),
-    imageTokenId: config.imageTokenId,
-  };
+  const text = { tokenizer, template: stageTemplate(parts, stage), imageTokenId: config.imageTokenId };
   const maxTokens = stage.row_length === "auto" ? config.language.maxPositions : stage.row_length;
   const pictures = new Map<string, PictureSource>();
-  const read = async ({ path, images: root }: PicturedFile): Promise<ReadFile> => {
+  const mirrored = new Map<EncodedSample, EncodedSample>();
+  const read = async ({ path, images: root }: PicturedFile, mirror = false): Promise<ReadFile> => {
+    const encoding: Encoding = { ...text, tokensPerImage: await pictureTokens(path, root, parts) };
     const options = { imagesRoot: root, encoding, maxTokens, ...(onProgress === undefined ? {} : { onProgress }) };
     const { samples, encoded, problems } = await checkSamples(path, options);
     problems.refuse(path);
-    return { samples, encoded: encoded.map((sample) => named(sample, { root })) };
+    const file = { samples, encoded: encoded.map((sample) => named(sample, { root })) };
+    for (const [i, sample] of mirror ? samples.entries() : []) {
+      const twin = mirrorSample(sample, encoding, maxTokens);
+      if (twin) mirrored.set(file.encoded[i]!, named(twin, { root, mirrored: true }));
+    }
+    return file;
   };
   const named = (sample: EncodedSample, where: Omit<PictureSource, "image">): EncodedSample => {
-    const places = sample.images.map((image) => ({ image, ...where }));
+    const { pictures: seen, imageRuns } = splitViews(sample, parts);
+    const places = seen.map((picture) => ({ ...picture, ...where }));
     for (const place of places) pictures.set(pictureName(place), place);
-    return { ...sample, images: places.map(pictureName) };
+    return { ...sample, images: places.map(pictureName), imageRuns };
   };
   const files: ReadFile[] = [];
-  const mirrored = new Map<EncodedSample, EncodedSample>();
-  for (const source of stage.data) {
-    const file = await read(source);
-    files.push(file);
-    for (const [i, sample] of source.mirror ? file.samples.entries() : []) {
-      const twin = mirrorSample(sample, encoding, maxTokens);
-      if (twin) mirrored.set(file.encoded[i]!, named(twin, { root: source.images, mirrored: true }));
-    }
-  }
+  for (const source of stage.data) files.push(await read(source, source.mirror));
   const heldOut = stage.evaluate?.held_out;
   const heldOutFile = typeof heldOut === "object" ? await read(heldOut) : undefined;
   return { stage, files, mirrored, pictures, ...(heldOutFile && { heldOutFile }) };
