@@ -135,16 +135,9 @@ describe("a training run", () => {
     bytes[bytes.length - 3]! ^= 1;
     await writeFile(path, bytes);
     const events = await run(recipe, { resume: true });
-    expect(events.some(({ type }) => type === "fallback")).toBe(true);
+    const [checkpoint, instead] = [4, 2].map((step) => join(recipe.output, "checkpoints", `instruct-00000${step}`));
+    expect(events).toContainEqual({ type: "fallback", checkpoint, instead });
     expect(await outcome(recipe)).toEqual(whole);
-  });
-
-  it("refuses to resume with another recipe", async () => {
-    const recipe = await recipeFor("changed");
-    await expect(run(recipe, { onEvent: crashAt("instruct", 5) })).rejects.toThrow(Crash);
-    const [align, instruct] = recipe.stages;
-    const changed = { ...recipe, stages: [align!, { ...instruct!, batch_size: 2 }] };
-    await expect(run(changed, { resume: true })).rejects.toMatchObject({ code: "RESUME_CHANGED" });
   });
 
   it("refuses an output folder that holds a run", async () => {

@@ -154,7 +154,8 @@ describe("an evaluated run", () => {
     const first = await run(stopped, { onEvent, signal: controller.signal });
     expect(first.events.at(-1)).toMatchObject({
       type: "interrupted",
-      path: expect.stringContaining("instruct-000006"),
+      stage: "instruct",
+      step: 6,
     });
     await run(stopped, { resume: true });
     expect(await outcome(stopped)).toEqual(whole);

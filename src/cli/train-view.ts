@@ -64,7 +64,15 @@ function describe(event: Exclude<TrainEvent, { type: "checking" | "features" | "
     case "skipped":
       return [`${event.stage}: done before`];
     case "fallback":
-      return [`warning: ${event.checkpoint} is damaged; going on from an older checkpoint`];
+      return [`warning: ${event.checkpoint} is damaged; going on from ${event.instead}`];
+    case "machine":
+      return [
+        `warning: other than before the interruption: ${event.changes.join(", ")}; numbers may differ in their last digits`,
+      ];
+    case "not_finite": {
+      const { stage, step, got, samples } = event.skipped;
+      return [`warning: ${stage} step ${step} is left out: ${got} (samples ${samples.slice(0, 12).join(", ")})`];
+    }
     case "evaluation":
       return [describeEvaluation(event.metrics)];
     case "stopped":
@@ -72,7 +80,7 @@ function describe(event: Exclude<TrainEvent, { type: "checking" | "features" | "
     case "checkpoint":
       return [];
     case "interrupted":
-      return [`stopped; everything is saved in ${event.path}`];
+      return [`stopped; ${event.stage} is saved up to step ${event.step}`];
     case "saved":
       return [`saved ${event.path}`];
   }

@@ -7,7 +7,7 @@ import type { KeyState, Place } from "./key-table.ts";
 import { openLog, type Append } from "./ledger-log.ts";
 import { decodeRow, encodeRow, type AnswerRow, type BatchRow, type LedgerRow } from "./ledger-rows.ts";
 import { scanRows, type Tail } from "./ledger-scan.ts";
-import { lockFile } from "./lock.ts";
+import { lockFile } from "../formats/lock-node.ts";
 
 export interface Ledger {
   readonly path: string;
@@ -44,7 +44,8 @@ export async function openLedger(path: string, { readOnly = false }: { readOnly?
     await unlock();
   };
   try {
-    if (!readOnly) unlock = await lockFile(`${path}.lock`);
+    if (!readOnly)
+      unlock = await lockFile(`${path}.lock`, { code: "LEDGER_BUSY", expected: "no other run with this output" });
     const books = new Books((place) => readRow(file, place, path));
     const { end, torn } = await readBooks(file, path, books);
     if (torn.length > 0 && !readOnly) await setAside(file, path, end, torn);

@@ -121,9 +121,9 @@ describe("writeFileAtomic", () => {
   });
 
   it.each([
-    ["write", "ENOSPC", 1, "DISK_FULL", 2],
-    ["write", "EDQUOT", 0, "DISK_FULL", 2],
-    ["sync", "ENOSPC", 0, "DISK_FULL", 2],
+    ["write", "ENOSPC", 1, "DISK_FULL", 1],
+    ["write", "EDQUOT", 0, "DISK_FULL", 1],
+    ["sync", "ENOSPC", 0, "DISK_FULL", 1],
     ["sync", "EIO", 0, "FILE_WRITE_FAILED", 1],
     ["write", "EIO", 2, "FILE_WRITE_FAILED", 1],
   ] as const)("leaves the old content when %s fails with %s after %d", async (method, errno, after, code, exitCode) => {

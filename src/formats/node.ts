@@ -1,10 +1,11 @@
 // Files under Node: ranged reads, whole text and JSON with limits, and writes that are either complete or absent.
 import { isUtf8 } from "node:buffer";
-import { open, readdir, rename, rm, stat, statfs, type FileHandle } from "node:fs/promises";
+import { appendFile, mkdir, open, readdir, rename, rm, stat, statfs, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { BugError, InputError, RunError } from "../errors.ts";
+import { BugError, InputError, type LlavaError, RunError } from "../errors.ts";
 import { checkRange, type ByteSource, type ByteStream } from "./byte-source.ts";
 import { parseJson, type JsonOptions } from "./json.ts";
+import { isAlive } from "./process-node.ts";
 
 /** Node moves at most 2 GiB - 1 in one call */
 const MOST_PER_CALL = 2 ** 30;
@@ -123,7 +124,7 @@ export async function writeFileAtomic(
   const chunks = bytes instanceof Uint8Array ? [bytes] : "chunks" in bytes ? bytes.chunks : bytes;
   const size = bytes instanceof Uint8Array ? bytes.length : "size" in bytes ? bytes.size : undefined;
   const progress = { path, size, bytes: 0 };
-  await refuseFullDisk(progress);
+  if (size !== undefined) await requireRoom(dirname(path), size, path);
   await removeAbandoned(dirname(path));
   const unfinished = `${path}.llava-${process.pid}-${written++}.tmp`;
   try {
@@ -132,7 +133,7 @@ export async function writeFileAtomic(
       throw new BugError("STREAM_SIZE", { expected: `${size} bytes`, got: `${progress.bytes}`, where: path });
     }
     await rename(unfinished, path).catch((cause: unknown) => unwritable(progress, cause));
-    await flushFolder(progress);
+    await flushFolder(dirname(path));
   } catch (error) {
     await rm(unfinished, { force: true });
     throw error;
@@ -151,7 +152,7 @@ async function writeThrough(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   progress: Progress,
 ): Promise<void> {
-  const failed = (cause: unknown): Promise<never> => unwritable(progress, cause);
+  const failed = (cause: unknown): never => unwritable(progress, cause);
   const handle = await open(path, "wx").catch(failed);
   try {
     for await (const chunk of chunks) {
@@ -168,16 +169,40 @@ async function writeThrough(
   }
 }
 
-/** A rename survives a power cut only once its folder is on disk; Windows offers no such call. */
-async function flushFolder(progress: Progress): Promise<void> {
-  if (process.platform === "win32") return;
-  const failed = (cause: unknown): Promise<never> => unwritable(progress, cause);
-  const folder = await open(dirname(progress.path), "r").catch(failed);
+/** Names survive a power cut only once their folder is on disk; Windows offers no such call. Throws as `writeFileAtomic`. */
+export async function flushFolder(path: string): Promise<void> {
+  if (process.platform !== "win32") await syncAt(path, "r");
+}
+
+async function syncAt(path: string, flags: string): Promise<void> {
+  const failed = (cause: unknown): never => {
+    throw writeFailure(path, cause);
+  };
+  const handle = await open(path, flags).catch(failed);
   try {
-    await folder.sync().catch(failed);
+    await handle.sync().catch(failed);
   } finally {
-    await folder.close();
+    await handle.close().catch(failed);
   }
+}
+
+/** Makes a folder and those above it where they are missing. Throws as `writeFileAtomic`. */
+export async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((cause: unknown) => {
+    throw writeFailure(path, cause);
+  });
+}
+
+/** Adds to a file, made when missing. Survives a kill, and once `flushFile` is done a power cut. Throws as `writeFileAtomic`. */
+export async function appendText(path: string, text: string): Promise<void> {
+  await appendFile(path, text).catch((cause: unknown) => {
+    throw writeFailure(path, cause);
+  });
+}
+
+/** Puts what was appended to a file on disk. Throws as `writeFileAtomic`. */
+export async function flushFile(path: string): Promise<void> {
+  await syncAt(path, "r+");
 }
 
 /** Removes what killed writers left in a folder; once for each folder, as listing a large one takes time. */
@@ -190,44 +215,39 @@ async function removeAbandoned(folder: string): Promise<void> {
   }
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ESRCH";
-  }
-}
-
-async function freeBytes(path: string): Promise<number | undefined> {
-  const space = await statfs(dirname(path)).catch(() => undefined);
+async function freeBytes(folder: string): Promise<number | undefined> {
+  const space = await statfs(folder).catch(() => undefined);
   // some network file systems report no blocks at all
   return space === undefined || space.blocks === 0 ? undefined : space.bavail * space.bsize;
 }
 
-async function refuseFullDisk(progress: Progress): Promise<void> {
-  const free = progress.size === undefined ? undefined : await freeBytes(progress.path);
-  if (free !== undefined && progress.size !== undefined && free < progress.size) throw diskFull(progress, free);
+/** Throws `DISK_FULL` when a folder's disk has less than `bytes` free, as far as the system says. */
+export async function requireRoom(folder: string, bytes: number, where = folder, purpose = ""): Promise<void> {
+  const free = await freeBytes(folder);
+  if (free !== undefined && free < bytes) {
+    throw diskFull(where, `room for ${bytes} bytes${purpose}`, `${free} bytes free`);
+  }
 }
 
-function diskFull({ path, size, bytes }: Progress, free: number | undefined, cause?: unknown): InputError {
-  return new InputError("DISK_FULL", {
-    expected: size === undefined ? `room for more than ${bytes} bytes` : `room for ${size} bytes`,
-    got: free === undefined ? `a full disk after ${bytes} bytes` : `${free} bytes free`,
-    where: path,
-    fix: "free some disk space or write elsewhere, then run it again",
-    cause,
-  });
+function diskFull(where: string, expected: string, got: string, cause?: unknown): RunError {
+  const fix = "free some disk space or write elsewhere, then run it again";
+  return new RunError("DISK_FULL", { expected, got, where, fix, cause });
 }
 
-async function unwritable(progress: Progress, cause: unknown): Promise<never> {
+/** What a failed call while writing `path` means: `DISK_FULL`, `FILE_NOT_WRITABLE` or `FILE_WRITE_FAILED`. */
+export function writeFailure(path: string, cause: unknown, room = "room to write"): LlavaError {
   const { code, message } = cause as NodeJS.ErrnoException;
-  if (code === "ENOSPC" || code === "EDQUOT") throw diskFull(progress, undefined, cause);
-  const details = { got: code ?? message, where: progress.path, cause };
+  if (code === "ENOSPC" || code === "EDQUOT") return diskFull(path, room, "a full disk", cause);
+  const details = { got: code ?? message, where: path, cause };
   if (code === "ENOENT" || code === "ENOTDIR") {
-    throw new InputError("FILE_NOT_WRITABLE", { expected: "an existing folder to write into", ...details });
+    return new InputError("FILE_NOT_WRITABLE", { expected: "an existing folder to write into", ...details });
   }
   if (code === "EACCES" || code === "EPERM" || code === "EROFS" || code === "EISDIR" || code === "ENAMETOOLONG") {
-    throw new InputError("FILE_NOT_WRITABLE", { expected: "a place where a file may be written", ...details });
+    return new InputError("FILE_NOT_WRITABLE", { expected: "a place where a file may be written", ...details });
   }
-  throw new RunError("FILE_WRITE_FAILED", { expected: "a completed write", ...details });
+  return new RunError("FILE_WRITE_FAILED", { expected: "a completed write", ...details });
+}
+
+function unwritable({ path, size, bytes }: Progress, cause: unknown): never {
+  throw writeFailure(path, cause, `room for ${size === undefined ? `more than ${bytes}` : size} bytes`);
 }

@@ -1,7 +1,8 @@
 // Writes a model directory in Hugging Face's llava layout; the folder appears whole or not at all.
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { writeFileAtomic } from "../formats/node.ts";
+import { flushFolder, writeFileAtomic } from "../formats/node.ts";
+import { isAlive } from "../formats/process-node.ts";
 import { encodeSafetensors, type SafetensorsEntry } from "../formats/safetensors-write.ts";
 import { type Preprocessor, writePreprocessor } from "../image/preprocessor.ts";
 import type { LlavaConfig } from "./config.ts";
@@ -71,9 +72,19 @@ export async function writeFolder(folder: string, write: (unfinished: string) =>
     // the older folder stays until the new one stands in its place
     await rename(folder, replaced).catch(ignoreMissing);
     await rename(unfinished, folder);
+    await flushFolder(dirname(folder));
+    await removeAbandoned(dirname(folder));
   } finally {
     await rm(unfinished, { recursive: true, force: true });
     await rm(replaced, { recursive: true, force: true });
+  }
+}
+
+/** Removes what killed processes left: whole models. */
+async function removeAbandoned(parent: string): Promise<void> {
+  for (const name of await readdir(parent)) {
+    const pid = /^\.(\d+)\.model(?:\.old)?\.tmp$/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(parent, name), { recursive: true, force: true });
   }
 }
 

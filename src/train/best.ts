@@ -1,16 +1,17 @@
 // The weights of a stage's best evaluation: `checkpoints/best/STAGE-000300`, without what the optimiser keeps.
-import { readdir, rm } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { RunError } from "../errors.ts";
 import type { Engine } from "../runtime/engine.ts";
+import { checkpointBytes, finishedWeights } from "./checkpoint.ts";
 import {
-  checkpointName,
-  finishedWeights,
+  type CheckpointOrigin,
   isIntact,
   listCheckpoints,
+  removeCheckpoint,
   type StoredCheckpoint,
-  writeState,
-} from "./checkpoint.ts";
+  writeCheckpoint,
+} from "./checkpoint-files.ts";
 import type { PartParameters } from "./parameters.ts";
 import type { Parts, TrainedPart } from "./step-context.ts";
 
@@ -19,28 +20,31 @@ const bestFolder = (folder: string): string => join(folder, "best");
 export interface BestState {
   readonly stage: string;
   readonly step: number;
-  readonly fingerprint: string;
+  readonly origin: CheckpointOrigin;
 }
 
 /** Writes the trained parts' weights as they are; earlier ones stay until `dropOldBest`. */
 export async function writeBest(engine: Engine, parts: Parts, state: BestState, folder: string): Promise<void> {
-  const path = join(bestFolder(folder), checkpointName({ ...state, finished: false }));
-  await writeState(engine, parts, { ...state, finished: true }, path);
+  const { origin, ...place } = state;
+  await writeCheckpoint(
+    bestFolder(folder),
+    { ...place, finished: false, ...origin },
+    checkpointBytes(engine, parts, true),
+  );
 }
 
 /** Removes a stage's best weights that no checkpoint names: to be called when a checkpoint has been written. */
 export async function dropOldBest(folder: string, stage: string): Promise<void> {
-  const checkpoints = (await listCheckpoints(folder)).filter((checkpoint) => checkpoint.stage === stage);
-  const named = new Set(checkpoints.map(({ watch }) => watch?.best?.step));
+  const named = new Set((await listCheckpoints(folder, [stage])).map(({ state }) => state?.watch?.best?.step));
   for (const name of await readdir(bestFolder(folder)).catch(() => [])) {
     const [, of, step] = /^(.+)-(\d{6,})$/.exec(name) ?? [];
-    if (of === stage && !named.has(Number(step))) await rm(join(bestFolder(folder), name), { recursive: true });
+    if (of === stage && !named.has(Number(step))) await removeCheckpoint(join(bestFolder(folder), name));
   }
 }
 
 /** Throws `BEST_MISSING` when the weights of that evaluation are not there, or not what was written. */
 export async function findBest(folder: string, stage: string, step: number): Promise<StoredCheckpoint> {
-  const found = (await listCheckpoints(bestFolder(folder))).find((best) => best.stage === stage && best.step === step);
+  const found = (await listCheckpoints(bestFolder(folder), [stage])).find((best) => best.step === step);
   if (found !== undefined && (await isIntact(found))) return found;
   throw new RunError("BEST_MISSING", {
     expected: `the weights of step ${step}, the best of stage ${stage}`,

@@ -2,6 +2,7 @@
 import type { CheckProgress } from "../data/check.ts";
 import type { FeatureProgress } from "./features.ts";
 import type { EvaluationMetrics, StepMetrics } from "./metrics.ts";
+import type { SkippedStep } from "./not-finite.ts";
 import type { MaskPreview } from "./report/data.ts";
 import type { StageSums } from "./stage-data.ts";
 
@@ -23,7 +24,11 @@ export type TrainEvent =
   | { readonly type: "features"; readonly progress: FeatureProgress }
   | { readonly type: "stage"; readonly stage: string; readonly from: number; readonly steps: number }
   | { readonly type: "skipped"; readonly stage: string }
-  | { readonly type: "fallback"; readonly checkpoint: string }
+  /** a damaged checkpoint was passed over, in favour of an older one */
+  | { readonly type: "fallback"; readonly checkpoint: string; readonly instead: string }
+  /** what computes differs from what computed before, e.g. "threads 2 → 4" */
+  | { readonly type: "machine"; readonly changes: readonly string[] }
+  | { readonly type: "not_finite"; readonly skipped: SkippedStep }
   | { readonly type: "step"; readonly metrics: StepMetrics }
   | {
       readonly type: "evaluating";
@@ -35,5 +40,6 @@ export type TrainEvent =
   /** the stage ends early: so many evaluations in a row were no better than that of step `best` */
   | { readonly type: "stopped"; readonly stage: string; readonly step: number; readonly best: number }
   | { readonly type: "checkpoint"; readonly path: string }
-  | { readonly type: "interrupted"; readonly path: string }
+  /** everything up to this step is saved */
+  | { readonly type: "interrupted"; readonly stage: string; readonly step: number }
   | { readonly type: "saved"; readonly path: string };

@@ -1,7 +1,7 @@
 // Frozen features, computed once: a file per picture, keyed by the picture's bytes, the preprocessing and the tower.
 import { createHash } from "node:crypto";
 import { mkdir, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { pictureFile } from "../data/picture-path.ts";
 import { float32ToFloat16 } from "../formats/half.ts";
 import { openFile, writeFileAtomic } from "../formats/node.ts";
@@ -23,6 +23,8 @@ export interface FeatureStore {
   load(pictures: readonly string[]): Promise<Float32Array<ArrayBuffer>>;
   /** features of all views of the picture whose bytes have this hash: [views · tokens, r²·E] */
   loadByHash(hash: string): Promise<Float32Array<ArrayBuffer>>;
+  /** a digest of a picture's bytes, by its full name; undefined when it has no features here */
+  contentOf(picture: string): string | undefined;
   /** pictures that had to be encoded */
   readonly encoded: number;
 }
@@ -121,6 +123,10 @@ export async function cacheFeatures(options: FeatureOptions): Promise<FeatureSto
         names.map((name) => files.get(name)!),
       ),
     loadByHash: (hash) => loadFeatures(assembly, ofHash.get(hash)!),
+    contentOf: (name) => {
+      const file = files.get(name);
+      return file && basename(file, ".safetensors");
+    },
     encoded,
   };
 }

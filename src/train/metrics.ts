@@ -1,6 +1,6 @@
 // metrics.jsonl: a line a step, and one for each evaluation; a resumed run first drops the lines behind its checkpoint.
-import { appendFile } from "node:fs/promises";
-import { readTextFile, writeFileAtomic } from "../formats/node.ts";
+import { existsSync } from "node:fs";
+import { appendText, readTextFile, writeFileAtomic } from "../formats/node.ts";
 
 /** One step's figures, as the file holds them. */
 export interface StepMetrics {
@@ -63,26 +63,46 @@ export interface Metrics {
 }
 
 export async function appendMetrics(path: string, metrics: MetricsLine): Promise<void> {
-  await appendFile(path, `${JSON.stringify(metrics)}\n`);
+  await appendText(path, `${JSON.stringify(metrics)}\n`);
 }
 
-/** All complete lines; a torn last line is left out. */
+/** All whole lines; a torn last one is left out. */
 export async function readMetrics(path: string): Promise<Metrics> {
   const lines = await readLines(path);
   return { steps: lines.filter(isStep), evaluations: lines.filter(isEvaluation) };
 }
 
-/** Keeps the lines of the steps that a resumed run does not make again. */
-export async function rewindMetrics(path: string, keep: (line: MetricsLine) => boolean): Promise<void> {
-  const kept = (await readLines(path)).filter(keep);
+/** A line of any file with a line a step. */
+interface StepLine {
+  readonly stage: string;
+  readonly step: number;
+  /** what it tells is an evaluation after that step */
+  readonly evaluation: boolean;
+}
+
+/** Keeps the lines of the steps and evaluations that a resumed run does not make again. */
+export async function rewindSteps(path: string, keep: (line: StepLine) => boolean): Promise<void> {
+  if (!existsSync(path)) return;
+  const kept = (await readLines(path)).filter(({ stage, step, ...rest }) =>
+    keep({ stage, step, evaluation: "answers" in rest }),
+  );
   await writeFileAtomic(path, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
 }
 
+/** Whole lines up to the first damaged one; after a power cut what was not flushed may hold anything. */
 async function readLines(path: string): Promise<MetricsLine[]> {
   const text = await readTextFile(path).catch(() => "");
-  return text
-    .split("\n")
-    .flatMap((line, i, lines) => (line === "" || i === lines.length - 1 ? [] : [JSON.parse(line) as MetricsLine]));
+  const lines = text.split("\n").slice(0, -1).map(parseLine);
+  const damaged = lines.indexOf(undefined);
+  return (damaged < 0 ? lines : lines.slice(0, damaged)) as MetricsLine[];
+}
+
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
 }
 
 function isStep(line: MetricsLine): line is StepMetrics {

@@ -204,6 +204,11 @@ const stage = z.strictObject({
     .describe("Tokens per packed row: auto fits the data."),
   limit: count.optional().describe("Use only so many samples, chosen by the seed."),
   checkpoint_every: z.int().min(0).default(200).describe("Steps between checkpoints; 0: only at the stage's end."),
+  keep: count.default(2).describe("Checkpoints kept: an older one goes once a newer one was read back whole."),
+  on_nan: z
+    .enum(["stop", "skip"])
+    .default("stop")
+    .describe("A loss or gradient that is not finite: end with an error, or leave the step out (10 in a row at most)."),
   evaluate: evaluate.optional(),
   seed: z.int().min(0).optional().describe("Order of the samples: default the recipe's seed."),
 });

@@ -68,6 +68,8 @@ describe("a recipe", () => {
           max_grad_norm: 1,
           row_length: "auto",
           checkpoint_every: 200,
+          keep: 2,
+          on_nan: "stop",
           seed: 7,
         },
         expect.objectContaining({

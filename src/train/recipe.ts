@@ -77,6 +77,10 @@ export interface StageRecipe {
   readonly limit?: number;
   /** 0: only at the stage's end */
   readonly checkpoint_every: number;
+  /** checkpoints that stay */
+  readonly keep: number;
+  /** what a loss or gradient that is not finite does */
+  readonly on_nan: "stop" | "skip";
   readonly evaluate?: EvaluateRecipe;
   readonly seed: number;
 }

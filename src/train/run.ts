@@ -1,22 +1,24 @@
 // A whole run: check everything, cache features, train stage after stage, save the model. Yields what happens.
-import { createHash } from "node:crypto";
-import { mkdir, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
+import { cpus } from "node:os";
 import { join } from "node:path";
-import { BugError, InputError } from "../errors.ts";
-import { writeFileAtomic } from "../formats/node.ts";
+import { BugError, InputError, RunError } from "../errors.ts";
+import { lockFile, refuseLocked } from "../formats/lock-node.ts";
+import { appendText, makeFolder, writeFileAtomic } from "../formats/node.ts";
 import { saveModel } from "../models/save-node.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { type Assembly, assemble } from "./assemble.ts";
-import { findBest } from "./best.ts";
-import { checkFingerprint, isIntact, listCheckpoints, type StoredCheckpoint } from "./checkpoint.ts";
+import { dropOldBest, findBest } from "./best.ts";
+import { type CheckpointOrigin, listCheckpoints, removeUnfinished, type StoredCheckpoint } from "./checkpoint-files.ts";
 import type { TrainEvent } from "./events.ts";
 import { cacheFeatures, type FeatureStore, pictureName } from "./features.ts";
-import { rewindMetrics } from "./metrics.ts";
+import { differences, pictureInputs, refuseChanged, runInputs, type RunInputs } from "./inputs.ts";
 import type { OpenQuestions, Questions } from "./questions.ts";
 import { viewsOf } from "./picture-views.ts";
 import { formatRecipe, type Recipe } from "./recipe.ts";
 import { maskPreviews } from "./report/masks.ts";
 import { livePixels, type StagePictures } from "./pixels.ts";
+import { type ResumePoint, resumePoint } from "./resume.ts";
 import { trainStage } from "./stage.ts";
 import { loadStages, type StageData } from "./stage-data.ts";
 import { afterStage, type Trained, wholeWeights } from "./trained.ts";
@@ -41,28 +43,68 @@ export interface TrainedRun {
 /** Runs a recipe into its output folder. Throws before touching anything when recipe, data or models are wrong. */
 export async function train(recipe: Recipe, options: TrainOptions): Promise<TrainedRun> {
   const emit = options.onEvent ?? (() => {});
-  const checkpoints = await existingCheckpoints(recipe, options.resume ?? false);
+  await refuseLocked(lockPath(recipe), busy);
+  await refuseExisting(recipe, options.resume ?? false);
   const assembly = await assemble(recipe);
   try {
     const stages = await loadStages({
       assembly,
       stages: recipe.stages,
-      onProgress: ({ name }, progress) => emit({ type: "checking", stage: name, progress }),
+      onProgress: ({ name }, progress) => {
+        options.signal?.throwIfAborted();
+        emit({ type: "checking", stage: name, progress });
+      },
     });
     const questions = await openAllQuestions(recipe, options);
     for (const data of stages) {
       emit({ type: "checked", stage: data.stage.name, sums: data.sums, masks: maskPreviews(assembly, data) });
     }
-    const fingerprint = fingerprintOf(recipe, assembly, stages, questions);
-    checkpoints.forEach((checkpoint) => checkFingerprint(checkpoint, fingerprint));
-    await mkdir(join(recipe.output, "checkpoints"), { recursive: true });
-    await writeFileAtomic(join(recipe.output, "recipe.yaml"), formatRecipe(recipe));
-    const prepared = { recipe, options, emit, assembly, stages, questions, fingerprint, checkpoints };
-    const frozen = stages.filter((_, i) => !stages.slice(0, i + 1).some(trainsVision));
-    const finished = await runStages({ ...prepared, features: await featuresOf(prepared, assembly, frozen) });
+    const finished = await runLocked({ recipe, options, emit, assembly, stages, questions });
     return { finished, assembly, stages };
   } finally {
     await assembly.close();
+  }
+}
+
+const busy = { code: "RUN_BUSY", expected: "no other run in this output folder" };
+const lockPath = ({ output }: Recipe): string => join(output, ".lock");
+const checkpointFolder = ({ output }: Recipe): string => join(output, "checkpoints");
+
+/** All that writes into the output folder, one process at a time. Returns whether the run was finished. */
+async function runLocked(prepared: Prepared): Promise<boolean> {
+  const { recipe, options, assembly, stages, questions } = prepared;
+  const inputs = await runInputs(recipe, assembly.config, stages, questions);
+  await refuseChangedRun(recipe, inputs);
+  await makeFolder(recipe.output);
+  const unlock = await lockFile(lockPath(recipe), busy);
+  try {
+    // what another run did while this one checked its data
+    await refuseExisting(recipe, options.resume ?? false);
+    await makeFolder(checkpointFolder(recipe));
+    const frozen = stages.filter((_, i) => !stages.slice(0, i + 1).some(trainsVision));
+    const features = await featuresOf(prepared, assembly, frozen);
+    const all = { ...inputs, ...(await pictureInputs(stages, questions, features)) };
+    await refuseChangedRun(recipe, all);
+    await writeFileAtomic(join(recipe.output, "recipe.yaml"), formatRecipe(recipe));
+    await appendText(join(recipe.output, "metrics.jsonl"), "");
+    const origin = { inputs: all, machine: machineOf(options.engine) };
+    return await runStages({ ...prepared, features, origin });
+  } catch (error) {
+    throw error instanceof RunError && error.code === "DISK_FULL" ? resumable(error) : error;
+  } finally {
+    await unlock();
+  }
+}
+
+function resumable({ code, details }: RunError): RunError {
+  const fix = "free some disk space, then go on with --resume: the checkpoints before are whole";
+  return new RunError(code, { ...details, fix });
+}
+
+async function refuseChangedRun(recipe: Recipe, inputs: RunInputs): Promise<void> {
+  const names = recipe.stages.map(({ name }) => name);
+  for (const { path, state } of await listCheckpoints(checkpointFolder(recipe), names)) {
+    if (state !== undefined) refuseChanged(path, state.inputs, inputs);
   }
 }
 
@@ -110,49 +152,68 @@ interface Prepared {
   readonly assembly: Assembly;
   readonly stages: readonly StageData[];
   readonly questions: ReadonlyMap<string, Questions>;
-  readonly fingerprint: string;
-  readonly checkpoints: readonly StoredCheckpoint[];
 }
 
 interface Run extends Prepared {
   readonly features: FeatureStore;
+  readonly origin: CheckpointOrigin;
 }
 
 /** Returns whether all stages are done; false when it was interrupted. */
 async function runStages(run: Run): Promise<boolean> {
-  const { recipe, options, emit, stages, checkpoints } = run;
-  const folder = join(recipe.output, "checkpoints");
-  const metrics = join(recipe.output, "metrics.jsonl");
-  const resumeAt = await newestIntact(checkpoints, recipe, emit);
-  await rewindMetrics(metrics, (line) => isBefore(recipe, line, resumeAt));
+  const { recipe, options, emit, origin } = run;
+  const folder = checkpointFolder(recipe);
+  const logs = { metrics: join(recipe.output, "metrics.jsonl"), skipped: join(recipe.output, "skipped.jsonl") };
+  const names = recipe.stages.map(({ name }) => name);
+  const point = await resumePoint({ folder, logs: Object.values(logs), stages: recipe.stages, emit });
+  tellMachine(point, origin.machine, emit);
   const { vision, projector, language } = run.assembly;
   let current: Trained = { vision, projector, language };
-  for (const [i, data] of stages.entries()) {
-    const done = await finishedCheckpoint(folder, data.stage.name);
-    if (done) emit({ type: "skipped", stage: data.stage.name });
-    else {
-      const outcome = await trainStage({
-        engine: options.engine,
-        assembly: run.assembly,
-        weights: wholeWeights(current),
-        data,
-        questions: run.questions.get(data.stage.name),
-        features: await picturesFor(run, i, current),
-        fingerprint: run.fingerprint,
-        folder,
-        metrics,
-        emit,
-        ...(resumeAt?.stage === data.stage.name ? { resumeFrom: resumeAt } : {}),
-        ...(options.signal === undefined ? {} : { signal: options.signal }),
-      });
-      if (outcome === "interrupted") return false;
-    }
-    const finished = (await finishedCheckpoint(folder, data.stage.name))!;
-    if (data === stages.at(-1)) await saveBest(run, current, finished, folder);
-    current = await afterStage(current, data.stage, finished);
+  let before = current;
+  const add = async (end: StoredCheckpoint): Promise<void> => {
+    const stage = recipe.stages.find(({ name }) => name === end.stage)!;
+    [before, current] = [current, await afterStage(current, stage, end)];
+  };
+  for (const base of point.bases) await add(base);
+  for (const name of names.slice(0, point.stage)) emit({ type: "skipped", stage: name });
+  let end = point.bases.at(-1);
+  for (const [i, data] of run.stages.entries()) {
+    if (i < point.stage) continue;
+    const { name } = data.stage;
+    end = await trainStage({
+      engine: options.engine,
+      assembly: run.assembly,
+      weights: wholeWeights(current),
+      data,
+      questions: run.questions.get(name),
+      features: await picturesFor(run, i, current),
+      origin,
+      stages: names,
+      folder,
+      ...logs,
+      emit,
+      ...(point.from?.stage === name ? { resumeFrom: point.from } : {}),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
+    if (end === undefined) return false;
+    await add(end);
   }
+  await saveBest(run, before, end!, folder);
   await save(run, current, "model");
+  await removeUnfinished(folder, names);
+  for (const name of names) await dropOldBest(folder, name);
   return true;
+}
+
+/** What computes: others may round differently. */
+function machineOf({ threads }: Engine): RunInputs {
+  return { node: process.version, processor: cpus()[0]?.model.trim() ?? "unknown", threads };
+}
+
+function tellMachine({ from, bases }: ResumePoint, machine: RunInputs, emit: (event: TrainEvent) => void): void {
+  const before = (from ?? bases.at(-1))?.state?.machine;
+  const changes = before === undefined ? [] : differences(before, machine);
+  if (changes.length > 0) emit({ type: "machine", changes });
 }
 
 async function save(run: Run, weights: Trained, name: string): Promise<void> {
@@ -162,10 +223,11 @@ async function save(run: Run, weights: Trained, name: string): Promise<void> {
 }
 
 /** `model-best` beside `model`: the weights of the last stage's best evaluation, where `model` has those of its last step. */
-async function saveBest(run: Run, before: Trained, { stage, watch }: StoredCheckpoint, folder: string): Promise<void> {
+async function saveBest(run: Run, before: Trained, { stage, state }: StoredCheckpoint, folder: string): Promise<void> {
   const last = run.recipe.stages.at(-1)!;
-  if (last.evaluate?.keep !== "last" || watch?.best === undefined) return;
-  await save(run, await afterStage(before, last, await findBest(folder, stage, watch.best.step)), "model-best");
+  const best = state?.watch?.best;
+  if (last.evaluate?.keep !== "last" || best === undefined) return;
+  await save(run, await afterStage(before, last, await findBest(folder, stage, best.step)), "model-best");
 }
 
 /** The model remembers the template of its last stage, so that it is asked the way it was trained. */
@@ -183,58 +245,15 @@ async function picturesFor(run: Run, index: number, { vision }: Trained): Promis
   return featuresOf(run, { ...assembly, vision }, [data]);
 }
 
-async function finishedCheckpoint(folder: string, stage: string): Promise<StoredCheckpoint | undefined> {
-  return (await listCheckpoints(folder)).find((checkpoint) => checkpoint.stage === stage && checkpoint.finished);
-}
-
-/** The furthest checkpoint whose bytes are what was written; damaged ones are passed over, loudly. */
-async function newestIntact(
-  checkpoints: readonly StoredCheckpoint[],
-  recipe: Recipe,
-  emit: (event: TrainEvent) => void,
-): Promise<StoredCheckpoint | undefined> {
-  const place = (c: StoredCheckpoint): number => recipe.stages.findIndex(({ name }) => name === c.stage) * 1e9 + c.step;
-  for (const checkpoint of checkpoints.toSorted((a, b) => place(b) - place(a))) {
-    if (await isIntact(checkpoint)) return checkpoint;
-    emit({ type: "fallback", checkpoint: checkpoint.path });
-  }
-  return undefined;
-}
-
-function isBefore(
-  recipe: Recipe,
-  { stage, step }: { readonly stage: string; readonly step: number },
-  at: StoredCheckpoint | undefined,
-): boolean {
-  if (at === undefined) return false;
-  const index = (name: string): number => recipe.stages.findIndex((one) => one.name === name);
-  return index(stage) < index(at.stage) || (stage === at.stage && step <= at.step);
-}
-
-async function existingCheckpoints({ output }: Recipe, resume: boolean): Promise<StoredCheckpoint[]> {
+async function refuseExisting({ output }: Recipe, resume: boolean): Promise<void> {
   const present = (await readdir(output).catch(() => [])).filter((name) =>
     ["metrics.jsonl", "checkpoints", "model"].includes(name),
   );
-  if (resume) return listCheckpoints(join(output, "checkpoints"));
-  if (present.length === 0) return [];
+  if (resume || present.length === 0) return;
   throw new InputError("OUTPUT_EXISTS", {
     expected: "a new output folder",
     got: `a run already (${present.join(", ")})`,
     where: output,
     fix: "go on with --resume, name another --set output=…, or remove the folder",
   });
-}
-
-/** Everything that decides the numbers, which is all but where they are written: a resumed run must have the same. */
-function fingerprintOf(
-  recipe: Recipe,
-  { config }: Assembly,
-  stages: readonly StageData[],
-  questions: ReadonlyMap<string, Questions>,
-): string {
-  const decisive = { ...recipe, output: undefined, cache: undefined };
-  const data = [...stages, ...questions.values()].map(({ hash }) => hash);
-  return createHash("sha256")
-    .update(JSON.stringify([decisive, config, data]))
-    .digest("hex");
 }

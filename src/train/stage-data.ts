@@ -36,7 +36,7 @@ export interface StageData {
   readonly plan: StepPlan;
   readonly heldOut?: HeldOut;
   readonly sums: StageSums;
-  /** changes with anything that is trained or evaluated on */
+  /** changes with any token, label or picture's name that is trained or evaluated on */
   readonly hash: string;
 }
 
@@ -132,8 +132,10 @@ function pick<T>(list: readonly T[], count: number, seed: number): T[] {
 function hashOf(samples: readonly EncodedSample[]): string {
   const hash: Hash = createHash("sha256");
   for (const { id, ids, labels, images } of samples) {
+    // the folder does not count: it may be mounted elsewhere tomorrow
+    const names = images.map((image) => image.slice(image.indexOf("\n") + 1));
     hash
-      .update(JSON.stringify([id, images]))
+      .update(JSON.stringify([id, names]))
       .update(ids)
       .update(labels);
   }

@@ -1,11 +1,12 @@
 // Evaluates a stage where it is due, notes what was found, and keeps the weights of the best evaluation.
 import { findBest, restoreBest, writeBest } from "./best.ts";
+import type { CheckpointOrigin } from "./checkpoint-files.ts";
 import { type EvaluationOptions, evaluateStage } from "./evaluation.ts";
 import { appendMetrics, type EvaluationMetrics } from "./metrics.ts";
 import { isDue, judge, type WatchState } from "./watch.ts";
 
 export interface StageWatch extends EvaluationOptions {
-  readonly fingerprint: string;
+  readonly origin: CheckpointOrigin;
   /** of checkpoints */
   readonly folder: string;
   /** metrics.jsonl */
@@ -18,14 +19,14 @@ export async function watchStage(
   step: number,
   state: WatchState | undefined,
 ): Promise<WatchState | undefined> {
-  const { data, emit, engine, parts, fingerprint, folder, signal } = watch;
+  const { data, emit, engine, parts, origin, folder, signal } = watch;
   const { stage, plan } = data;
   if (stage.evaluate === undefined || !isDue(stage.evaluate, state, step, plan.steps)) return state;
   const started = performance.now();
   try {
     const found = await evaluateStage(watch, step);
     const verdict = judge(stage.evaluate, state, step, found);
-    if (verdict.better) await writeBest(engine, parts, { stage: stage.name, step, fingerprint }, folder);
+    if (verdict.better) await writeBest(engine, parts, { stage: stage.name, step, origin }, folder);
     const seconds = (performance.now() - started) / 1000;
     const { name } = stage;
     const metrics: EvaluationMetrics = {

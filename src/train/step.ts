@@ -14,8 +14,11 @@ import { gradientNorm, type StepOptions, update } from "./update.ts";
 import { headSpace, pictureSpace, rowSpace, scope } from "./workspace.ts";
 
 export interface Stepper {
-  /** Loss and gradients of one optimiser step's micro-batches: the mean over all their trained tokens. */
-  accumulate(batches: readonly MicroBatch[]): Promise<{ loss: number; gradNorm: number }>;
+  /**
+   * Loss and gradients of one optimiser step's micro-batches: the mean over all their trained tokens. Parameters stay
+   * as they are. Throws the signal's reason between two micro-batches when it is raised.
+   */
+  accumulate(batches: readonly MicroBatch[], signal?: AbortSignal): Promise<{ loss: number; gradNorm: number }>;
   /** Applies the gradients of the last `accumulate`; `step` counts from 1. */
   update(step: number, gradNorm: number, options: StepOptions): Promise<void>;
   /** Mean loss alone, nothing kept. */
@@ -41,11 +44,14 @@ export function createStepper(options: StepperOptions): Stepper {
     summed: new Set(),
   };
   return {
-    accumulate: async (batches) => {
+    accumulate: async (batches, signal) => {
       context.summed.clear();
       const trainedTokens = batches.reduce((sum, batch) => sum + batch.targetIds.length, 0);
       let loss = 0;
-      for (const batch of batches) loss += await runMicroBatch(context, batch, 1 / trainedTokens, true);
+      for (const batch of batches) {
+        signal?.throwIfAborted();
+        loss += await runMicroBatch(context, batch, 1 / trainedTokens, true);
+      }
       return { loss, gradNorm: await gradientNorm(context) };
     },
     update: (step, gradNorm, stepOptions) => update(context, step, gradNorm, stepOptions),

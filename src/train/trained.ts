@@ -3,7 +3,8 @@ import { type AdaptedPart, type Adapter, loraShapes, mergedWeights } from "../mo
 import { roundedToBlocks } from "../models/quantise.ts";
 import { overlaid, type PartWeights } from "../models/weights.ts";
 import { adapterOf } from "./adapted-part.ts";
-import { finishedWeights, type StoredCheckpoint } from "./checkpoint.ts";
+import { finishedWeights } from "./checkpoint.ts";
+import type { StoredCheckpoint } from "./checkpoint-files.ts";
 import type { Part, StageRecipe } from "./recipe.ts";
 
 export interface Trained {
