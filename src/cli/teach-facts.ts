@@ -2,6 +2,7 @@
 import type { CaptionedPicture, Sample } from "../data/sample.ts";
 import { writeSamples } from "../data/samples.ts";
 import { teachCaptions } from "../teacher/facts/captions.ts";
+import type { PresenceBalance } from "../teacher/facts/plan.ts";
 import { teachFacts } from "../teacher/facts/teach.ts";
 import { interruptible } from "./interrupt.ts";
 import { startProgress } from "./progress.ts";
@@ -13,15 +14,19 @@ export interface FactsFlags {
   readonly seed: number;
   readonly turns: number;
   readonly captions: "one" | "all";
+  readonly balance: PresenceBalance;
+  readonly smallest: number;
 }
 
 /** Writes conversations made from captions and boxes by code. */
 export async function teachByCode(
   pictures: readonly CaptionedPicture[],
-  { out, kinds, seed, turns }: FactsFlags,
+  { out, kinds, ...options }: FactsFlags,
 ): Promise<{ samples: number }> {
   const mixture = kinds === undefined ? {} : { mixture: parseMixture(kinds) };
-  return { samples: await writeCounted(out, pictures.length, teachFacts(pictures, { ...mixture, seed, turns })) };
+  const { seed, turns, balance, smallest } = options;
+  const samples = teachFacts(pictures, { ...mixture, seed, turns, balance, smallest });
+  return { samples: await writeCounted(out, pictures.length, samples) };
 }
 
 /** Writes caption samples without questions, as LLaVA's first stage reads them. */

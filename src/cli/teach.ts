@@ -49,6 +49,15 @@ export function addTeach(program: Command): void {
     .option("--questions <folder>", "write test questions about the pictures that were kept out")
     .option("--seed <n>", "decides wording and choice", wholeNumber(0), 0)
     .option("--turns <n>", "facts: most questions in one sample", wholeNumber(1, 100), 8)
+    .addOption(
+      new Option(
+        "--balance <what>",
+        "facts: as many yes as no for every object, or in every picture (as photos show them)",
+      )
+        .choices(["object", "picture"])
+        .default("object"),
+    )
+    .option("--smallest <share>", "facts: ask after objects that cover this share of a picture", Number, 0.001)
     .option("--model <name>", "endpoint: the model to ask")
     .option("--key-env <variable>", "endpoint: the environment variable that holds the key")
     .option("--concurrency <n>", "endpoint: most requests at once", wholeNumber(1, 1024), 8)
@@ -96,7 +105,7 @@ async function teach(path: string, options: Options, command: Command): Promise<
   const ask = options.teacher === "facts" ? teachByCode : askEndpoint;
   const taught = await ask(divided.training, options);
   const aligned = align === undefined ? undefined : await writeAlignment(divided.training, align, options);
-  const tests = questions === undefined ? [] : await writeQuestions(questions, divided, options.seed);
+  const tests = questions === undefined ? [] : await writeQuestions(questions, divided, options);
   const result = { out, ...taught, align, align_samples: aligned, pictures: divided.training.length };
   if (options.json)
     printJson({ ...result, kept_out: divided.keptOut.length, images: source.imagesRoot, questions: tests });

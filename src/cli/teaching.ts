@@ -62,13 +62,13 @@ export interface QuestionFile {
 export async function writeQuestions(
   folder: string,
   { training, keptOut }: Divided,
-  seed: number,
+  { seed, smallest }: { readonly seed: number; readonly smallest: number },
 ): Promise<QuestionFile[]> {
   await mkdir(folder, { recursive: true });
   const written: QuestionFile[] = [];
   for (const strategy of ["random", "popular", "adversarial"] as const) {
     const lines: string[] = [];
-    for await (const question of presenceQuestions(keptOut, { strategy, seed, statistics: training })) {
+    for await (const question of presenceQuestions(keptOut, { strategy, smallest, seed, statistics: training })) {
       lines.push(`${JSON.stringify(question)}\n`);
     }
     const path = join(folder, `pope-${strategy}.jsonl`);

@@ -1,4 +1,4 @@
-// Which objects are asked about in which picture: over the whole source as many yes as no for every object.
+// Which objects are asked about in which picture: over the whole source as many yes as no, for every object or picture.
 import type { Random } from "../../data/random.ts";
 import type { Cooccurrence } from "./statistics.ts";
 
@@ -19,6 +19,12 @@ export interface PresenceChoice {
   readonly wanted: number;
 }
 
+/**
+ * What holds as many yes as no: "object", every object over the whole source, so that who does not look gains nothing;
+ * "picture", every picture, so that objects keep the frequencies with which photos show them, as in POPE.
+ */
+export type PresenceBalance = "object" | "picture";
+
 const strategies: readonly AbsentStrategy[] = ["random", "popular", "adversarial"];
 
 interface Draft {
@@ -36,7 +42,9 @@ export function planPresence(
   choices: readonly PresenceChoice[],
   statistics: Cooccurrence,
   random: Random,
+  balance: PresenceBalance = "object",
 ): readonly PresencePlan[] {
+  if (balance === "picture") return choices.map((choice) => planPicture(choice, statistics, random));
   const { names } = statistics;
   const ids = new Map(names.map((name, id) => [name, id]));
   const demand = new Int32Array(names.length);
@@ -46,6 +54,46 @@ export function planPresence(
   takeBack(drafts, demand, random);
   const spell = (list: readonly number[]): string[] => list.map((id) => names[id] as string);
   return drafts.map(({ yes, no }) => ({ yes: spell(yes), no: spell(no) }));
+}
+
+/** One picture by itself: present objects, and as many absent ones, a third each by the three strategies. */
+function planPicture(
+  { present, doubtful, wanted }: PresenceChoice,
+  statistics: Cooccurrence,
+  random: Random,
+): PresencePlan {
+  const yes = random.sample(present, Math.floor(wanted / 2));
+  const no: string[] = [];
+  const ranked = strategies.map((strategy) => rankAbsent({ present, doubtful }, strategy, statistics, yes.length));
+  while (no.length < yes.length) {
+    const left = random.pick(ranked).filter((name) => !no.includes(name));
+    if (left.length === 0) break;
+    no.push(random.pick(left));
+  }
+  return { yes: yes.slice(0, no.length), no };
+}
+
+/** Absent objects are drawn from this many best-ranked ones, so that one frequent name does not make up all questions. */
+const bestRanked = 10;
+
+/** Absent names that the strategy would take first, at least `atLeast` where there are so many; all for "random". */
+export function rankAbsent(
+  { present, doubtful }: { readonly present: readonly string[]; readonly doubtful: ReadonlySet<string> },
+  strategy: AbsentStrategy,
+  { names, counts, score }: Cooccurrence,
+  atLeast = 0,
+): string[] {
+  const absent = [...names.keys()].filter((id) => !doubtful.has(names[id] as string));
+  if (strategy !== "random") {
+    const shown = new Set(present);
+    const given = [...names.keys()].filter((id) => shown.has(names[id] as string));
+    const values = new Map(
+      absent.map((id) => [id, strategy === "popular" ? (counts[id] as number) : score(id, given)]),
+    );
+    absent.sort((a, b) => (values.get(b) as number) - (values.get(a) as number));
+    absent.splice(Math.max(bestRanked, atLeast));
+  }
+  return absent.map((id) => names[id] as string);
 }
 
 function draft(

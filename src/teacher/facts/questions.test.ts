@@ -50,6 +50,15 @@ describe("presence", () => {
     },
   );
 
+  test("small objects are neither asked after nor called absent", async () => {
+    const small = { name: "truck", box: [0, 0, 0.05, 0.05] as const };
+    const some = pictures.map((picture) => ({ ...picture, objects: [...(picture.objects ?? []), small] }));
+    const asked = await collect(presenceQuestions(some, { strategy: "random", smallest: 0.01 }));
+    const trucks = asked.filter((question) => nameOf(question) === "truck").map(({ image }) => Number.parseInt(image));
+    expect(asked.length).toBeGreaterThan(100);
+    expect(trucks.every((i) => i % 4 === 1)).toBe(true);
+  });
+
   test("adversarial objects are those that go with the present ones", async () => {
     const other: CaptionedPicture[] = Array.from({ length: 30 }, (_, i) => ({
       id: `z${i}`,

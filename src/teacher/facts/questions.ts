@@ -5,9 +5,8 @@ import { rereadable, type PictureSource } from "../source.ts";
 import type { FactContext } from "./kind.ts";
 import { defaultMixture, factKinds, type FactKindName } from "./kinds.ts";
 import { presenceQuestion } from "./kinds/presence.ts";
-import type { AbsentStrategy } from "./plan.ts";
-import { studyPicture, type Scene } from "./scene.ts";
-import type { Cooccurrence } from "./statistics.ts";
+import { rankAbsent, type AbsentStrategy } from "./plan.ts";
+import { studyPicture } from "./scene.ts";
 import { readVocabulary, surveySource, type Mixture } from "./survey.ts";
 
 /** One line of a POPE question file. */
@@ -23,15 +22,14 @@ export interface PresenceQuestionOptions {
   readonly strategy: AbsentStrategy;
   /** an even number, half of each answer; a picture with fewer objects gets fewer. 6 unless told */
   readonly perPicture?: number;
+  /** present objects whose largest box covers less of the picture than this (0–1) are not asked after; 0 unless told */
+  readonly smallest?: number;
   readonly seed?: number;
   /** where frequencies are counted, e.g. the training pictures; the source itself unless told */
   readonly statistics?: PictureSource;
 }
 
 const noMixture = Object.fromEntries(Object.keys(defaultMixture).map((kind) => [kind, 0])) as unknown as Mixture;
-
-/** Absent objects are drawn from this many best-ranked ones, so that one frequent name does not make up the test. */
-const ranked = 10;
 
 /**
  * Yes/no questions after objects, as many yes as no for every picture (POPE: Li et al. 2023, arXiv 2305.10355, §4.1).
@@ -40,37 +38,30 @@ const ranked = 10;
  */
 export async function* presenceQuestions(
   source: PictureSource,
-  { strategy, perPicture = 6, seed = 0, statistics }: PresenceQuestionOptions,
+  { strategy, perPicture = 6, smallest = 0, seed = 0, statistics: counted }: PresenceQuestionOptions,
 ): AsyncGenerator<PresenceQuestion> {
   const read = await rereadable(source);
-  const vocabulary = await readVocabulary(statistics ?? read());
+  const { index, statistics } = await readVocabulary(counted ?? read());
   let id = 1;
   for await (const picture of read()) {
-    const scene = studyPicture(picture, vocabulary.index);
+    const scene = studyPicture(picture, index);
     if (!scene.boxed) continue;
     const stream = random(seed, "pope", strategy, picture.id);
     const half = Math.floor(perPicture / 2);
-    const absent = stream.sample(rank(scene, strategy, vocabulary.statistics, half), half);
-    const present = stream.sample([...scene.groups.keys()], absent.length);
+    const ranked = rankAbsent(
+      { present: [...scene.groups.keys()], doubtful: scene.doubtful },
+      strategy,
+      statistics,
+      half,
+    );
+    const visible = [...scene.groups.values()].filter(({ area }) => area >= smallest).map(({ name }) => name);
+    const absent = stream.sample(ranked, Math.min(half, visible.length));
+    const present = stream.sample(visible, absent.length);
     for (const [i, name] of present.entries()) {
       yield { question_id: id++, image: picture.image, text: presenceQuestion(name), label: "yes" };
       yield { question_id: id++, image: picture.image, text: presenceQuestion(absent[i] as string), label: "no" };
     }
   }
-}
-
-/** Absent names that the strategy would take first; all of them for "random". */
-function rank(scene: Scene, strategy: AbsentStrategy, statistics: Cooccurrence, half: number): string[] {
-  const { names, counts, score } = statistics;
-  const absent = [...names.keys()].filter((id) => !scene.doubtful.has(names[id] as string));
-  if (strategy !== "random") {
-    const present = [...names.keys()].filter((id) => scene.groups.has(names[id] as string));
-    const value = (id: number): number => (strategy === "popular" ? (counts[id] as number) : score(id, present));
-    const values = new Map(absent.map((id) => [id, value(id)]));
-    absent.sort((a, b) => (values.get(b) as number) - (values.get(a) as number));
-    absent.splice(Math.max(ranked, half));
-  }
-  return absent.map((id) => names[id] as string);
 }
 
 export interface FactQuestionOptions {
@@ -88,7 +79,12 @@ export async function* factQuestions(source: PictureSource, options: FactQuestio
   const { kind: name, perPicture = 2, seed = 0 } = options;
   const kind = factKinds.find((each) => each.name === name) as (typeof factKinds)[number];
   const read = await rereadable(source);
-  const survey = await surveySource(read, { mixture: { ...noMixture, [name]: perPicture }, smallest: 0, seed });
+  const survey = await surveySource(read, {
+    mixture: { ...noMixture, [name]: perPicture },
+    smallest: 0,
+    balance: "object",
+    seed,
+  });
   let place = 0;
   for await (const picture of read()) {
     const presence = survey.plans[place++] ?? { yes: [], no: [] };

@@ -3,7 +3,7 @@ import { random } from "../../data/random.ts";
 import { rereadable, type PictureSource } from "../source.ts";
 import { factKinds, type FactKindName } from "./kinds.ts";
 import { indexMentions, type MentionIndex } from "./mention.ts";
-import { planPresence, type PresenceChoice, type PresencePlan } from "./plan.ts";
+import { planPresence, type PresenceBalance, type PresenceChoice, type PresencePlan } from "./plan.ts";
 import { namesOf, studyPicture, type Scene } from "./scene.ts";
 import { countCooccurrence, keepProbabilities, type Cooccurrence } from "./statistics.ts";
 import { knownNames } from "./synonyms.ts";
@@ -46,9 +46,14 @@ export async function readVocabulary(source: PictureSource): Promise<Vocabulary>
 /** Reads the source twice and plans; the same source, mixture and seed give the same survey. */
 export async function surveySource(
   read: Awaited<ReturnType<typeof rereadable>>,
-  options: { readonly mixture: Mixture; readonly smallest: number; readonly seed: number },
+  options: {
+    readonly mixture: Mixture;
+    readonly smallest: number;
+    readonly balance: PresenceBalance;
+    readonly seed: number;
+  },
 ): Promise<Survey> {
-  const { mixture, smallest, seed } = options;
+  const { mixture, smallest, balance, seed } = options;
   const { index, statistics } = await readVocabulary(read());
   const choices: PresenceChoice[] = [];
   const tallies = new Map<FactKindName, Map<string, number>>();
@@ -65,7 +70,7 @@ export async function surveySource(
       for (const answer of answers) tally.set(answer, (tally.get(answer) ?? 0) + weight);
     }
   }
-  const plans = planPresence(choices, statistics, random(seed, "presence plan"));
+  const plans = planPresence(choices, statistics, random(seed, "presence plan"), balance);
   return { index, plans, keep: keepAll(tallies) };
 }
 

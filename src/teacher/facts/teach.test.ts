@@ -60,9 +60,9 @@ function expectTrue(samples: readonly Sample[], pictures: readonly CaptionedPict
 
 describe("facts", () => {
   test("every answer is true of the boxes", async () => {
-    const all = fc.asyncProperty(fc.nat(), async (seed) => {
+    const all = fc.asyncProperty(fc.nat(), fc.constantFrom("object", "picture"), async (seed, balance) => {
       const pictures = drawn(40, seed);
-      expectTrue(await collect(teachFacts(pictures, { seed })), pictures);
+      expectTrue(await collect(teachFacts(pictures, { seed, balance })), pictures);
     });
     await fc.assert(all, { numRuns: 20 });
   });
@@ -84,6 +84,26 @@ describe("facts", () => {
     }
     expect(balance.size).toBe(names.length);
     expect([...balance.values()].every((difference) => difference === 0)).toBe(true);
+  });
+
+  test("as many yes as no in every picture, of objects that are large enough to see", async () => {
+    const pictures = drawn(100, 5);
+    const area = (image: string, name: string): number =>
+      Math.max(
+        ...(pictures.find((picture) => picture.image === image)?.objects ?? [])
+          .filter((object) => object.name === name)
+          .map(({ box: [x1, y1, x2, y2] }) => (x2 - x1) * (y2 - y1)),
+      );
+    const options = { seed: 1, balance: "picture", smallest: 0.02, turns: 100, mixture: { presence: 6 } } as const;
+    for (const sample of await collect(teachFacts(pictures, options))) {
+      const presence = pairs(sample).filter(({ kind }) => kind === "presence");
+      const yes = presence.filter(({ answer }) => answer.startsWith("Yes"));
+      expect(yes.length * 2).toBe(presence.length);
+      for (const { question } of yes) {
+        const name = names.find((each) => new RegExp(`\\b(an?|any) ${each}\\b`).test(question)) as string;
+        expect(area(sample.images[0] as string, name)).toBeGreaterThanOrEqual(0.02);
+      }
+    }
   });
 
   test("an object's presence is asked before it is given away", async () => {

@@ -4,6 +4,7 @@ import { random, type Random } from "../../data/random.ts";
 import { InputError } from "../../errors.ts";
 import { rereadable, type PictureSource } from "../source.ts";
 import type { Ask, FactContext } from "./kind.ts";
+import type { PresenceBalance } from "./plan.ts";
 import { defaultMixture, factKinds, type AnyKind, type FactKindName } from "./kinds.ts";
 import { studyPicture } from "./scene.ts";
 import { surveySource, wanted, type Mixture, type Survey } from "./survey.ts";
@@ -15,6 +16,8 @@ export interface FactsOptions {
   readonly turns?: number;
   /** objects whose largest box covers less of the picture than this (0–1) are not asked after; 0.001 unless told */
   readonly smallest?: number;
+  /** what holds as many yes as no: every object over the whole source ("object", unless told) or every picture */
+  readonly balance?: PresenceBalance;
   readonly seed?: number;
 }
 
@@ -22,7 +25,7 @@ export interface FactsOptions {
 const placeholder = "<image>\n";
 
 /**
- * Writes conversations for every picture: yes/no questions balanced for every object over the whole source, counts,
+ * Writes conversations for every picture: yes/no questions balanced for every object (or picture), counts,
  * positions, sizes, colours, lists and descriptions, as far as captions and boxes agree. Mixed short questions share a
  * sample; lists and descriptions, which would give away the rest, stand alone. The same source and options give the
  * same samples in the same order. A re-readable source is read three times, any other is held in memory.
@@ -101,10 +104,11 @@ function sampleOf(id: string, image: string, asks: readonly Asked[]): Sample {
   };
 }
 
-function resolve({ mixture = {}, turns = 8, smallest = 0.001, seed = 0 }: FactsOptions): {
+function resolve({ mixture = {}, turns = 8, smallest = 0.001, balance = "object", seed = 0 }: FactsOptions): {
   readonly mixture: Mixture;
   readonly turns: number;
   readonly smallest: number;
+  readonly balance: PresenceBalance;
   readonly seed: number;
 } {
   for (const [kind, amount] of Object.entries(mixture)) {
@@ -136,7 +140,7 @@ function resolve({ mixture = {}, turns = 8, smallest = 0.001, seed = 0 }: FactsO
   if (!(smallest >= 0 && smallest <= 1)) {
     throw new InputError("FACTS_OPTION", { expected: "a share from 0 to 1", got: String(smallest), where: "smallest" });
   }
-  return { mixture: { ...defaultMixture, ...mixture }, turns, smallest, seed };
+  return { mixture: { ...defaultMixture, ...mixture }, turns, smallest, balance, seed };
 }
 
 function changed(got: string): InputError {
