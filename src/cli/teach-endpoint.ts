@@ -1,12 +1,13 @@
 // A teacher at an endpoint behind `llava teach`: resumable, every attempt in a ledger, money capped.
 import { stat } from "node:fs/promises";
 import type { CaptionedPicture } from "../data/sample.ts";
+import { openBatchApi, type BatchApi } from "../endpoint/batch-api.ts";
 import { openEndpoint, type Endpoint } from "../endpoint/endpoint.ts";
 import { keyFrom } from "../endpoint/key.ts";
 import type { DoubtPolicy } from "../endpoint/ledgered.ts";
 import { readPool } from "../endpoint/pool-file.ts";
 import { openPool } from "../endpoint/pool.ts";
-import { priceOf, showMoney } from "../endpoint/price.ts";
+import { batchPrice, priceOf, showMoney } from "../endpoint/price.ts";
 import { InputError } from "../errors.ts";
 import { builtInKinds, readBuiltInKinds, readKind, type TeacherKind } from "../teacher/kind.ts";
 import { planTeacher, type TeacherPlan } from "../teacher/plan.ts";
@@ -30,6 +31,7 @@ export interface EndpointFlags {
   readonly budget?: number;
   readonly inDoubt?: DoubtPolicy;
   readonly structured?: boolean;
+  readonly batch?: boolean;
   readonly seed: number;
 }
 
@@ -51,17 +53,21 @@ interface Answers {
 export async function askEndpoint(pictures: readonly CaptionedPicture[], flags: EndpointFlags): Promise<Answers> {
   const { seed, out, inDoubt, structured = false, budget } = flags;
   const { endpoint, model } = await openTeacher(flags);
+  const batches = flags.batch ? openBatches(flags) : undefined;
   const kinds = await readKinds(flags.kinds);
   const progress = startProgress({ label: "teach", unit: "answers", total: pictures.length * kinds.length });
   const source = { pictures: () => listed(pictures), count: pictures.length };
-  const notice = "finishing what is under way; every answer is kept, the same command goes on";
+  const notice = flags.batch
+    ? "batches go on at the endpoint; the same command collects them"
+    : "finishing what is under way; every answer is kept, the same command goes on";
   const summary = await interruptible((signal) => {
     const onProgress = (state: TeacherProgress): void => progress.update(done(state), note(state));
-    const money = {
+    const more = {
+      ...(batches === undefined ? {} : { batch: { api: batches } }),
       ...(budget === undefined ? {} : { budget: budget * 1e9 }),
       ...(inDoubt === undefined ? {} : { inDoubt }),
     };
-    return runTeacher(source, { kinds, endpoint, model, out, seed, structured, signal, onProgress, ...money });
+    return runTeacher(source, { kinds, endpoint, model, out, seed, structured, signal, onProgress, ...more });
   }, notice);
   progress.finish();
   explain(summary, flags);
@@ -83,7 +89,8 @@ export async function askEndpoint(pictures: readonly CaptionedPicture[], flags: 
 export async function planEndpoint(pictures: readonly CaptionedPicture[], flags: EndpointFlags): Promise<TeacherPlan> {
   const { endpoint, model } = await openTeacher(flags);
   const { out, seed, structured = false, rpm, tpm } = flags;
-  const { price, concurrency } = endpoint;
+  const { concurrency } = endpoint;
+  const price = flags.batch ? batchPrice(endpoint.price) : endpoint.price;
   const limits = { price, concurrency, requestsPerMinute: rpm, tokensPerMinute: tpm };
   const kinds = await readKinds(flags.kinds);
   return planTeacher({ pictures: () => listed(pictures) }, { kinds, model, out, seed, structured, ...limits });
@@ -111,6 +118,15 @@ async function openTeacher(flags: EndpointFlags): Promise<{ endpoint: Endpoint; 
   openEndpoint({ baseUrl: teacher, ...limits });
   const endpoint = openEndpoint({ baseUrl: teacher, concurrency, price: priceOf(teacher, model, price), ...limits });
   return { endpoint, model };
+}
+
+function openBatches({ teacher, keyEnv }: EndpointFlags): BatchApi {
+  if (/\.ya?ml$/.test(teacher)) {
+    const fix = "name one endpoint's address, or leave --batch out";
+    throw new InputError("BATCH_POOL", { expected: "one endpoint for batches", got: "several", where: teacher, fix });
+  }
+  const key = keyFrom(keyEnv);
+  return openBatchApi({ baseUrl: teacher, ...(key === undefined ? {} : { key }) });
 }
 
 function explain(
@@ -145,8 +161,8 @@ async function readKinds(text: string | undefined): Promise<TeacherKind[]> {
   return (await Promise.all(kinds)).flat();
 }
 
-function done({ resumed, accepted, inDoubt, dropped, failed }: TeacherProgress): number {
-  return resumed + accepted + inDoubt + sum(dropped) + sum(failed);
+function done({ resumed, accepted, answered, inDoubt, dropped, failed }: TeacherProgress): number {
+  return resumed + accepted + answered + inDoubt + sum(dropped) + sum(failed);
 }
 
 function note({ dropped, failed, retries, completionTokens, spent }: TeacherProgress): string {

@@ -73,6 +73,7 @@ export function addTeach(program: Command): void {
       ]),
     )
     .option("--structured", "endpoint: ask for JSON of a given shape")
+    .option("--batch", "endpoint: ask through OpenAI's Batch API: within a day, at a part of the price")
     .option("--dry-run", "endpoint: tell what would be asked and what it would cost, ask nothing")
     .option("--json", "print what was written as JSON")
     .action(teach);

@@ -11,6 +11,8 @@ export interface Totals {
   readonly spent: number;
   /** the most that attempts without an answer may have been charged on top */
   readonly doubt: number;
+  /** the most that requests in batches under way may cost */
+  readonly queued: number;
   readonly promptTokens: number;
   readonly completionTokens: number;
 }
@@ -25,14 +27,25 @@ export interface Doubt {
   readonly nonce: string;
 }
 
+/** A request that went with a batch and has no outcome yet. */
+export interface Queue {
+  readonly key: string;
+  readonly id: string;
+  /** the most that it can cost */
+  readonly cost: number;
+}
+
 /** Keeps count while rows are read and written. `read` gives a row that was noted or added before. */
 export class Books {
   readonly #table = new KeyTable();
-  readonly #totals = { answers: 0, failed: 0, spent: 0, doubt: 0, promptTokens: 0, completionTokens: 0 };
+  readonly #totals = { answers: 0, failed: 0, spent: 0, doubt: 0, queued: 0, promptTokens: 0, completionTokens: 0 };
   readonly #doubts = new Map<string, Doubt>();
   readonly #batches = new Map<string, BatchRow>();
   /** sent, without an outcome yet */
   readonly #open = new Map<string, Place>();
+  /** requests in batches, by batch, and the batch of each */
+  readonly #queues = new Map<string, Map<string, Queue>>();
+  readonly #batchOf = new Map<string, string>();
   readonly #read: (place: Place) => LedgerRow;
 
   constructor(read: (place: Place) => LedgerRow) {
@@ -81,6 +94,10 @@ export class Books {
     return this.#doubts.get(key);
   }
 
+  queue(batch: string): readonly Queue[] {
+    return [...(this.#queues.get(batch)?.values() ?? [])];
+  }
+
   doubts(): readonly Doubt[] {
     return [...this.#doubts.values()].filter(({ key }) => this.#table.state(key) === "doubt");
   }
@@ -88,11 +105,29 @@ export class Books {
   #book(head: Head, place: Place, row: () => LedgerRow): void {
     const { t, key } = head;
     if (t === "sent") this.#send(key, place);
-    else if (t === "queued") this.#table.set(key, "queued");
+    else if (t === "queued") this.#enqueue(row());
     else if (t === "answer") this.#answer(head, place);
     else if (t === "failed") this.#fail(head, row);
     else if (t === "again") this.#table.set(key, "again");
     else if (t === "batch") this.#batch(row());
+  }
+
+  #enqueue(row: LedgerRow): void {
+    if (row.t !== "queued") return;
+    const { key, id, cost, batch } = row;
+    const queue = this.#queues.get(batch) ?? new Map<string, Queue>();
+    this.#queues.set(batch, queue.set(key, { key, id, cost }));
+    this.#batchOf.set(key, batch);
+    this.#totals.queued += cost;
+    this.#table.set(key, "queued");
+  }
+
+  #dequeue(key: string): void {
+    const batch = this.#batchOf.get(key);
+    if (batch === undefined) return;
+    this.#totals.queued -= this.#queues.get(batch)?.get(key)?.cost ?? 0;
+    this.#queues.get(batch)?.delete(key);
+    this.#batchOf.delete(key);
   }
 
   #send(key: string, place: Place): void {
@@ -105,6 +140,7 @@ export class Books {
 
   #answer({ key, cost, settles, in: promptTokens, out: completionTokens }: Head, place: Place): void {
     this.#open.delete(key);
+    this.#dequeue(key);
     this.#totals.answers++;
     this.#totals.spent += cost;
     this.#totals.promptTokens += promptTokens;
@@ -116,6 +152,7 @@ export class Books {
 
   #fail({ key, doubt }: Head, row: () => LedgerRow): void {
     this.#open.delete(key);
+    this.#dequeue(key);
     this.#totals.failed++;
     if (!doubt) return this.#table.set(key, "failed");
     const whole = row();
@@ -124,8 +161,10 @@ export class Books {
 
   #batch(row: LedgerRow): void {
     if (row.t !== "batch") return;
-    if (row.state === "ended") this.#batches.delete(row.key);
-    else this.#batches.set(row.key, row);
+    if (row.state === "ended") {
+      this.#batches.delete(row.key);
+      this.#queues.delete(row.key);
+    } else this.#batches.set(row.key, row);
   }
 
   #doubtSent(row: LedgerRow): void {

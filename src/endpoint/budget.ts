@@ -7,6 +7,8 @@ export interface Budget {
   readonly spent: number;
   /** waits while requests under way may give enough back; false once the cap leaves no room */
   reserve(amount: number): Promise<boolean>;
+  /** the same without waiting */
+  tryReserve(amount: number): boolean;
   settle(reserved: number, cost: number): void;
 }
 
@@ -40,6 +42,7 @@ export function openBudget(limit: number, spent: number): Budget {
         settleWaiting();
       });
     },
+    tryReserve: (amount) => waiting.length === 0 && grant(amount),
     settle(amount, cost) {
       reserved -= amount;
       spent += cost;

@@ -2,7 +2,7 @@
 import { constants, readSync } from "node:fs";
 import { open, writeFile, type FileHandle } from "node:fs/promises";
 import { BugError, InputError } from "../errors.ts";
-import { Books, type Doubt, type Totals } from "./books.ts";
+import { Books, type Doubt, type Queue, type Totals } from "./books.ts";
 import type { KeyState, Place } from "./key-table.ts";
 import { openLog, type Append } from "./ledger-log.ts";
 import { decodeRow, encodeRow, type AnswerRow, type BatchRow, type LedgerRow } from "./ledger-rows.ts";
@@ -21,6 +21,8 @@ export interface Ledger {
   doubt(key: string): Doubt | undefined;
   /** requests in doubt that have no answer either */
   doubts(): readonly Doubt[];
+  /** requests of a batch that have no outcome yet */
+  queue(batch: string): readonly Queue[];
   /** batches that have not ended, by their key */
   readonly batches: ReadonlyMap<string, BatchRow>;
   /** all rows in order, from disk */
@@ -73,6 +75,7 @@ function ledgerOf(file: FileHandle, path: string, books: Books, log: Append, clo
     },
     doubt: (key) => books.doubt(key),
     doubts: () => books.doubts(),
+    queue: (batch) => books.queue(batch),
     batches: books.batches,
     rows: () => readRows(file, path),
     close,

@@ -64,6 +64,11 @@ function isLocal(hostname: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.");
 }
 
+/** What the same costs in a batch, as far as it is known. */
+export function batchPrice({ input, output, cached = input, batch = 1 }: Price): Price {
+  return { input: input * batch, output: output * batch, cached: cached * batch };
+}
+
 /** Nanodollars for the tokens of one answer, rounded up; `share` is 1, or what a batch costs of the price. */
 export function costOf({ promptTokens, completionTokens, cachedTokens = 0 }: Usage, price: Price, share = 1): number {
   const cached = Math.min(cachedTokens, promptTokens);

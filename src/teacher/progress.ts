@@ -15,6 +15,8 @@ export interface TeacherProgress {
   readonly spent: number;
   /** requests in doubt, which are left alone */
   readonly inDoubt: number;
+  /** answers that came with a batch; they are judged when the samples are written */
+  readonly answered: number;
   /** requests in all; undefined when the source does not tell its length */
   readonly total?: number;
   readonly rowsPerSecond: number;
@@ -29,6 +31,7 @@ export interface Progress {
   failed(code: string): void;
   retried(): void;
   leftInDoubt(): void;
+  answered(): void;
   used(promptTokens: number, completionTokens: number): void;
 }
 
@@ -39,7 +42,7 @@ export function openProgress(
 ): Progress {
   const dropped: Record<string, number> = {};
   const failed: Record<string, number> = {};
-  const counts = { resumed: 0, accepted: 0, retries: 0, promptTokens: 0, completionTokens: 0, inDoubt: 0 };
+  const counts = { resumed: 0, accepted: 0, retries: 0, promptTokens: 0, completionTokens: 0, inDoubt: 0, answered: 0 };
   let done = 0;
   const started = performance.now();
   const state = (): TeacherProgress => {
@@ -51,7 +54,8 @@ export function openProgress(
     const ahead = left === undefined || rowsPerSecond === 0 ? {} : { secondsLeft: left / rowsPerSecond };
     return { ...counts, spent, dropped: { ...dropped }, failed: { ...failed }, rowsPerSecond, ...known, ...ahead };
   };
-  const row = (): void => {
+  const row = (sums: Record<string, number>, name: string): void => {
+    sums[name] = (sums[name] ?? 0) + 1;
     done++;
     tell?.(state());
   };
@@ -59,18 +63,10 @@ export function openProgress(
     state,
     resumed: () => void counts.resumed++,
     leftInDoubt: () => void counts.inDoubt++,
-    accepted() {
-      counts.accepted++;
-      row();
-    },
-    dropped(reason) {
-      dropped[reason] = (dropped[reason] ?? 0) + 1;
-      row();
-    },
-    failed(code) {
-      failed[code] = (failed[code] ?? 0) + 1;
-      row();
-    },
+    answered: () => row(counts, "answered"),
+    accepted: () => row(counts, "accepted"),
+    dropped: (reason) => row(dropped, reason),
+    failed: (code) => row(failed, code),
     retried() {
       counts.retries++;
       tell?.(state());

@@ -8,6 +8,7 @@ import type { DoubtPolicy } from "../endpoint/ledgered.ts";
 import { noKey } from "../endpoint/ledger-rows.ts";
 import { replyIn } from "../endpoint/wire.ts";
 import { InputError } from "../errors.ts";
+import { askInBatches, type BatchOptions } from "./ask-batch.ts";
 import { askAll } from "./ask.ts";
 import type { TeacherKind } from "./kind.ts";
 import { questionFor, requestsFor, type Skipped, type TeacherRequest } from "./messages.ts";
@@ -29,6 +30,8 @@ export interface TeacherOptions {
   readonly inDoubt?: DoubtPolicy;
   /** ask for JSON (structured output) */
   readonly structured?: boolean;
+  /** ask in batches, at the price's share for them */
+  readonly batch?: Pick<BatchOptions, "api" | "batchSize" | "pollMs">;
   /** no further request starts once it is aborted; those under way may finish within five seconds */
   readonly signal?: AbortSignal;
   /** called after every answer and every failure */
@@ -75,7 +78,7 @@ export async function runTeacher(source: PictureSource, options: TeacherOptions)
   const ledger = await openLedger(ledgerPath(out));
   try {
     const { totals } = ledger;
-    const budget = openBudget(options.budget ?? Number.POSITIVE_INFINITY, totals.spent + totals.doubt);
+    const budget = openBudget(options.budget ?? Number.POSITIVE_INFINITY, totals.spent + totals.doubt + totals.queued);
     const count = "count" in source ? source.count : undefined;
     const total = count === undefined ? undefined : count * kinds.length;
     const progress = openProgress(total, options.onProgress, totals);
@@ -91,7 +94,10 @@ export async function runTeacher(source: PictureSource, options: TeacherOptions)
       kinds: kinds.map(({ name, version }) => ({ name, version })),
     };
     await ledger.append({ t: "run", key: noKey, cost: 0, at: new Date().toISOString(), version: 1, settings });
-    const finished = await askAll(requests(), { ...options, ledger, budget, progress, inDoubt });
+    const asking = { ...options, ledger, budget, progress, inDoubt, price, url };
+    const { batch } = options;
+    const finished =
+      batch === undefined ? await askAll(requests(), asking) : await askInBatches(requests(), { ...asking, ...batch });
     signal?.throwIfAborted();
     const tally = openTally();
     await writeSamples(out, samplesOf(requests(), ledger, options, tally));
