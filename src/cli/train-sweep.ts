@@ -1,8 +1,10 @@
 // `llava train --sweep`: runs every variant of a recipe into a folder of its own, and compares what came of them.
 import { readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { BugError, InputError, LlavaError, RunError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/node.ts";
+import { writeComparison } from "../train/report/compare-write.ts";
+import { thumbnailShelf } from "../train/report/thumbnails.ts";
 import { checkRecipePaths } from "../train/recipe-paths.ts";
 import { readRecipe } from "../train/recipe-read.ts";
 import { formatRecipe, type Recipe } from "../train/recipe.ts";
@@ -142,6 +144,15 @@ export function sweepTable(results: readonly SweepResult[]): string {
     [head, ...rows],
     head.map((_, i) => i),
   );
+}
+
+/** One page about all variants that finished, beside the results; undefined where there are not two. */
+export async function compareVariants({ results, path }: Sweep): Promise<string | undefined> {
+  const finished = results.filter((result) => result.failed === undefined).map(({ output }) => output);
+  if (finished.length < 2) return undefined;
+  const page = join(dirname(path), "comparison.html");
+  await writeComparison(finished, thumbnailShelf(), page);
+  return page;
 }
 
 /** Throws `SWEEP_FAILED` when a variant did. */

@@ -18,7 +18,7 @@ import { printEvents } from "./train-json.ts";
 import { chooseTrainView } from "./train-live.ts";
 import { openQuestions } from "./train-questions.ts";
 import { askForReport } from "./train-report.ts";
-import { refuseFailures, runSweep, sweepTable } from "./train-sweep.ts";
+import { compareVariants, refuseFailures, runSweep, sweepTable } from "./train-sweep.ts";
 import type { TrainView } from "./train-view.ts";
 
 interface Options {
@@ -68,8 +68,12 @@ async function sweep(path: string, options: Options, keys: readonly string[]): P
     // events do not say which variant they are of
     run: (recipe) => runRecipe(recipe, { ...options, resume: true, json: false }, chooseTrainView({ plain })),
   });
-  if (options.json) printJson(done);
-  else print(`${sweepTable(done.results)}\n\nbest    ${done.results[0]!.model ?? "none"}\nall     ${done.path}`);
+  const report = await compareVariants(done);
+  if (options.json) printJson({ ...done, ...(report && { report }) });
+  else {
+    const best = done.results[0]!.model ?? "none";
+    print(`${sweepTable(done.results)}\n\nbest    ${best}\nall     ${done.path}${report ? `\nreport  ${report}` : ""}`);
+  }
   refuseFailures(done);
 }
 

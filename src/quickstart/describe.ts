@@ -20,6 +20,8 @@ export function describeQuickstart(result: QuickstartResult, command: string): s
     "",
     `About ${picture}:`,
     ...asked,
+    `Curves, scores and answers: ${files.report}`,
+    "",
     "Go on:",
     `  ${command} chat ${files.model} --image ${picture}`,
     `  ${command} eval ${files.model} --task pope --questions ${files.questions} --images ${join(files.heldOut, "photos")}`,

@@ -27,6 +27,7 @@ export interface QuickstartFiles {
   readonly questions: string;
   readonly recipe: string;
   readonly model: string;
+  readonly report: string;
 }
 
 export function filesIn(folder: string): QuickstartFiles {
@@ -39,6 +40,7 @@ export function filesIn(folder: string): QuickstartFiles {
     questions: join(folder, "questions.jsonl"),
     recipe: join(folder, "quickstart.yaml"),
     model: join(folder, "run", "model"),
+    report: join(folder, "run", "report.html"),
   };
 }
 

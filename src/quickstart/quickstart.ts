@@ -1,6 +1,6 @@
 // The whole journey on drawn pictures and tiny bases: draw, teach, train, score, answer.
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { CaptionedPicture, Sample } from "../data/sample.ts";
 import { writeSamples } from "../data/samples.ts";
 import { openSource } from "../data/sources/open.ts";
@@ -16,6 +16,10 @@ import { presenceQuestions } from "../teacher/facts/questions.ts";
 import { teachFacts } from "../teacher/facts/teach.ts";
 import type { TrainEvent } from "../train/events.ts";
 import type { Recipe } from "../train/recipe.ts";
+import type { RunState } from "../train/report/data.ts";
+import type { LiveReport } from "../train/report/live.ts";
+import { writeScores } from "../train/report/scores.ts";
+import { createRunLog } from "../train/run-log.ts";
 import { train, type TrainedRun } from "../train/run.ts";
 import { writeSceneFolder } from "./folder.ts";
 import {
@@ -94,11 +98,16 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
   await mkdir(journey.folder, { recursive: true });
   const scenes = await chapter(journey, 1, "Drawing pictures, with captions and boxes", () => drawScenes(journey));
   await chapter(journey, 2, "Teaching: conversations from captions and boxes, by code", () => teach(journey));
-  const trained = await chapter(journey, 3, "Training: align, then instruct", () => trainModel(journey));
+  const { runLog, ...trained } = await chapter(journey, 3, "Training: align, then instruct", () => trainModel(journey));
   if (!trained.run.finished) return undefined;
   const assistant = await openAssistant(journey.files.model, { engine: journey.engine });
   const scores = await chapter(journey, 4, "Scoring on pictures it has never seen", () => score(journey, assistant));
   const shown = await chapter(journey, 5, "Asking about one of them", () => ask(journey, assistant, scenes));
+  const asked = shown.answers.map(({ question, answer, truth }) => ({ question, answer, expected: truth }));
+  await runLog.finish(
+    "finished",
+    asked.map((one) => ({ picture: shown.picture, ...one })),
+  );
   const seconds = (performance.now() - started) / 1000;
   return { files: journey.files, ...trained, ...scores, ...shown, seconds };
 }
@@ -166,18 +175,30 @@ async function listScenes(folder: string): Promise<CaptionedPicture[]> {
   return pictures;
 }
 
-async function trainModel(journey: Journey): Promise<{ told: string; recipe: Recipe; run: TrainedRun }> {
+async function trainModel(
+  journey: Journey,
+): Promise<{ told: string; recipe: Recipe; run: TrainedRun; runLog: LiveReport }> {
   const { engine, files, size, seed, signal, onEvent } = journey;
   const text = quickstartRecipe(files, size, seed);
   await writeFileAtomic(files.recipe, text);
   const recipe = parseQuickstartRecipe(text, files);
-  const run = await train(recipe, {
-    engine,
-    signal,
-    resume: true,
-    onEvent: (event) => onEvent({ type: "train", event }),
-  });
-  return { told: run.finished ? `model in ${files.model}` : "stopped; everything is saved", recipe, run };
+  const runLog = createRunLog({ folder: recipe.output, threads: engine.threads, warn: () => {} });
+  let state: RunState = "failed";
+  try {
+    const run = await train(recipe, {
+      engine,
+      signal,
+      resume: true,
+      onEvent: (event) => {
+        runLog.show(event);
+        onEvent({ type: "train", event });
+      },
+    });
+    state = run.finished ? "finished" : "interrupted";
+    return { told: run.finished ? `model in ${files.model}` : "stopped; everything is saved", recipe, run, runLog };
+  } finally {
+    await runLog.finish(state);
+  }
 }
 
 async function score(
@@ -200,6 +221,7 @@ async function score(
     return scored;
   };
   const [sighted, blind] = [await test(false), await test(true)];
+  await writeScores(dirname(files.model), "presence", { sighted, blind });
   const told = `${sighted.n} yes/no questions: ${percent(sighted)} right; ${percent(blind)} when shown another picture`;
   return { told, sighted, blind };
 }

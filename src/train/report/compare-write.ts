@@ -1,4 +1,5 @@
 // Writes the page that compares runs.
+import { basename, resolve } from "node:path";
 import { writeFileAtomic } from "../../formats/node.ts";
 import { renderComparison } from "./compare.ts";
 import type { ReportData } from "./data.ts";
@@ -13,10 +14,10 @@ export async function writeComparison(
 ): Promise<ReportData[]> {
   const runs: ReportData[] = [];
   for (const folder of folders) runs.push(await readRun(folder, thumbnails));
-  const names = runs.map(({ name }) => name);
-  const distinct = new Set(names).size === names.length;
-  // copies of one recipe share its name
-  const labelled = runs.map((data, i) => ({ label: distinct ? data.name : folders[i]!, data }));
+  // variants of one recipe share its name
+  const labels = [runs.map(({ name }) => name), folders.map((folder) => basename(resolve(folder))), folders];
+  const distinct = labels.find((list) => new Set(list).size === list.length) ?? folders;
+  const labelled = runs.map((data, i) => ({ label: distinct[i]!, data }));
   await writeFileAtomic(path, renderComparison(labelled, await readStyle()));
   return runs;
 }

@@ -11,8 +11,8 @@ export interface StageReport {
   readonly train: readonly string[];
   /** planned; 0 before the stage was begun */
   readonly steps: number;
-  /** absent where the run's folder does not say */
-  readonly sums?: StageSums;
+  /** as far as the run's folder says */
+  readonly sums?: Partial<StageSums>;
   readonly points: readonly StepMetrics[];
   readonly evaluations: readonly EvaluationMetrics[];
 }

@@ -70,7 +70,7 @@ export function stageFigures({ name, steps, points, evaluations }: StageReport):
 
 /** Single losses and their running mean; what is not finite is left out. */
 export function lossCurves(points: readonly StepMetrics[]): { readonly single: Point[]; readonly mean: Point[] } {
-  const single = finite(points.map(({ step, loss }) => ({ x: step, y: loss ?? Number.NaN })));
+  const single = finite(points.map(({ step, loss }) => ({ x: step, y: loss })));
   return { single, mean: runningMean(single) };
 }
 

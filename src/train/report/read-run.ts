@@ -5,9 +5,9 @@ import { parse } from "yaml";
 import { isRecord } from "../../data/untrusted.ts";
 import { InputError } from "../../errors.ts";
 import { readTextFile } from "../../formats/node.ts";
-import { type EvaluationMetrics, type Metrics, readMetrics, type SampleAnswer } from "../metrics.ts";
-import type { StageSums } from "../stage-data.ts";
+import type { EvaluationMetrics, Metrics, SampleAnswer } from "../metrics.ts";
 import type { PictureAnswer, ReportData, RunState, StageReport } from "./data.ts";
+import { readCheckedMetrics } from "./read-metrics.ts";
 import { readRecord, type RunRecord } from "./record.ts";
 import { readScores } from "./scores.ts";
 
@@ -19,12 +19,12 @@ const mostBefore = 5;
 
 /**
  * What a report of the run in `folder` shows. Folders written by earlier versions, or by runs that still go on, give
- * what they hold. Throws `REPORT_NO_RUN`, `REPORT_RECORD`, `REPORT_SCORE`, and what reading files throws.
+ * what they hold. Throws `REPORT_NO_RUN`, `REPORT_METRICS`, `REPORT_RECORD`, `REPORT_SCORE`, and what reading files throws.
  */
 export async function readRun(folder: string, thumbnails: Thumbnails): Promise<ReportData> {
   const recipe = await recipeText(folder);
   const { name, stages } = readOutline(recipe, folder);
-  const metrics = await readMetrics(join(folder, "metrics.jsonl"));
+  const metrics = await readCheckedMetrics(join(folder, "metrics.jsonl"));
   const record = await readRecord(folder);
   const state = record?.state ?? (await stateOf(folder));
   return {
@@ -86,8 +86,7 @@ function partsOf(train: unknown): string[] {
 
 function stageReport({ name, train }: StageOutline, metrics: Metrics, record: RunRecord | undefined): StageReport {
   const points = metrics.steps.filter(({ stage }) => stage === name);
-  // the record is written by this program, for this table: its keys are those of the sums
-  const sums = record?.stages.find((stage) => stage.name === name)?.sums as StageSums | undefined;
+  const sums = record?.stages.find((stage) => stage.name === name)?.sums;
   return {
     name,
     train,

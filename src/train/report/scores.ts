@@ -1,7 +1,7 @@
 // Scores of a run's model: what `llava eval --json` said, kept as files in the run's folder.
-import { readdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { readJsonFile } from "../../formats/node.ts";
+import { readJsonFile, writeFileAtomic } from "../../formats/node.ts";
 import { isRecord } from "../../data/untrusted.ts";
 import { InputError } from "../../errors.ts";
 import type { Score } from "./data.ts";
@@ -23,6 +23,18 @@ export async function readScores(run: string): Promise<Score[]> {
     scores.set(task, { ...scores.get(task), ...side, task, n });
   }
   return [...scores.values()];
+}
+
+/** Keeps a score's figures where `readScores` finds them. */
+export async function writeScores(
+  run: string,
+  name: string,
+  { sighted, blind }: Readonly<Record<"sighted" | "blind", object>>,
+): Promise<void> {
+  const folder = join(run, folderName);
+  await mkdir(folder, { recursive: true });
+  await writeFileAtomic(join(folder, `${name}.json`), `${JSON.stringify(sighted)}\n`);
+  await writeFileAtomic(join(folder, `${name}-blind.json`), `${JSON.stringify(blind)}\n`);
 }
 
 async function readScore(path: string): Promise<{ n: number; accuracy: number }> {

@@ -39,7 +39,7 @@ export function sums(stages: readonly StageReport[]): Html {
     ...(known ? keys : []).map((key) =>
       row(
         sumLabels[key],
-        stages.map((stage) => (stage.sums ? showCount(stage.sums[key]) : "")),
+        stages.map(({ sums: of }) => (of?.[key] === undefined ? "" : showCount(of[key]))),
       ),
     ),
     ...figureRows.map(([label, show]) => row(label, figures.map(show))),
