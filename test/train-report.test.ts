@@ -39,7 +39,7 @@ beforeAll(async () => {
       .split("\n")
       .map((line) => JSON.parse(line) as Line);
   }
-}, 60_000);
+}, 300_000);
 afterAll(() => {
   if (process.env["LLAVA_KEEP_RUN"] === undefined) rmSync(folder, { recursive: true });
 });
@@ -107,7 +107,7 @@ describe("llava report", () => {
       ["align", "instruct"],
     ]);
     const page = readFileSync(out, "utf8");
-    expect(page).toMatch(/<th>seed<\/th>\s*<td class="number">7<\/td>\s*<td class="number">8<\/td>/);
+    expect(page).toMatch(/<th class="key-path">seed<\/th>\s*<td class="value">7<\/td>\s*<td class="value">8<\/td>/);
     expect(page).toContain("one and two");
   });
 

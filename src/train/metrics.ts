@@ -1,5 +1,6 @@
 // metrics.jsonl: a line a step, and one for each evaluation; a resumed run first drops the lines behind its checkpoint.
 import { existsSync } from "node:fs";
+import { isRecord } from "../data/untrusted.ts";
 import { appendText, readTextFile, writeFileAtomic } from "../formats/node.ts";
 
 /** One step's figures, as the file holds them. */
@@ -99,7 +100,8 @@ async function readLines(path: string): Promise<MetricsLine[]> {
 
 function parseLine(line: string): unknown {
   try {
-    return JSON.parse(line);
+    const value: unknown = JSON.parse(line);
+    return isRecord(value) ? value : undefined;
   } catch {
     return undefined;
   }

@@ -34,13 +34,13 @@ export function comparisonTables(runs: readonly NamedRun[]): Html {
           : html`<table>
               <tr>
                 <th></th>
-                ${heads}
+                ${runs.map(({ label }) => html`<th>${label}</th>`)}
               </tr>
               ${differences.map(
                 ({ key, values }) =>
                   html`<tr>
-                    <th>${key}</th>
-                    ${values.map((value) => html`<td class="number">${value ?? "–"}</td>`)}
+                    <th class="key-path">${key}</th>
+                    ${values.map((value) => html`<td class="value">${value ?? "–"}</td>`)}
                   </tr>`,
               )}
             </table>`

@@ -140,7 +140,6 @@ describe("a live report", () => {
 describe("a run's folder that holds something else", () => {
   it.each([
     ["recipe.yaml", "a: [", "REPORT_NO_RUN"],
-    ["metrics.jsonl", "[1]\n", "REPORT_METRICS"],
     ["metrics.jsonl", '{"stage":"align","loss":1}\n', "REPORT_METRICS"],
     ["metrics.jsonl", '{"stage":"align","step":1,"answers":4}\n', "REPORT_METRICS"],
     ["report.json", '{"state":"sleeping"}', "REPORT_RECORD"],
@@ -150,6 +149,17 @@ describe("a run's folder that holds something else", () => {
     await mkdir(join(folder, "scores"), { recursive: true });
     writeFileSync(join(folder, file), content);
     await expect(readRun(folder, async () => undefined)).rejects.toMatchObject({ code });
+  });
+
+  it("ends its metrics before the first damaged line", async () => {
+    for (const damaged of ["1", "[1]", "{]"]) {
+      const { folder, step } = await follow(`damaged ${damaged}`);
+      step(1);
+      writeFileSync(join(folder, "metrics.jsonl"), `${damaged}\n`, { flag: "a" });
+      step(2);
+      const { stages } = await readRun(folder, async () => undefined);
+      expect(stages[0]!.points).toHaveLength(1);
+    }
   });
 
   it("shows losses that were not finite as missing", async () => {

@@ -23,6 +23,8 @@ export interface LiveReport {
 }
 
 const EVERY_MS = 60_000;
+/** Reports of long runs take longer to write: never more than a fiftieth of the time. */
+const SHARE = 50;
 const moments: readonly TrainEvent["type"][] = ["stage", "evaluation", "checkpoint", "interrupted", "saved"];
 
 type Recorded = Omit<RunRecord, "updated" | "peak_bytes">;
@@ -33,21 +35,23 @@ export function createLiveReport(options: LiveReportOptions): LiveReport {
   let record: Recorded = { state: "running", stages: [], masks: [], answers: [], facts: [...options.machine] };
   const write = createWriter(options, () => record);
   let [working, waiting]: [Promise<void> | undefined, boolean] = [undefined, false];
-  let writtenAt = 0;
+  let dueAt = 0;
   /** one write at a time; what happens meanwhile is in the next */
   const request = (): void => {
     if (waiting) return;
     waiting = true;
-    working = (working ?? Promise.resolve()).then(() => {
+    working = (working ?? Promise.resolve()).then(async () => {
       waiting = false;
-      writtenAt = now();
-      return write(writtenAt);
+      const started = now();
+      dueAt = started + EVERY_MS;
+      await write(started);
+      dueAt = Math.max(dueAt, now() + SHARE * (now() - started));
     });
   };
   return {
     show(event) {
       if (event.type === "checked") record = withStage(record, event);
-      if (moments.includes(event.type) || (event.type === "step" && now() - writtenAt >= EVERY_MS)) request();
+      if (moments.includes(event.type) || (event.type === "step" && now() >= dueAt)) request();
     },
     async finish(state, answers) {
       record = { ...record, state, ...(answers !== undefined && { answers: [...answers] }) };

@@ -151,7 +151,7 @@ describe("runs compared", () => {
   it("stand side by side, with what their recipes differ in", () => {
     const page = renderComparison(runs("x"), "").replaceAll(/>\s+</g, "><");
     expect(page).toContain('<th>x: best held-out loss</th><td class="number">1.25</td><td class="number">1.25</td>');
-    expect(page).toContain('<th>stages.a.epochs</th><td class="number">–</td><td class="number">2</td>');
+    expect(page).toContain('<th class="key-path">stages.a.epochs</th><td class="value">–</td><td class="value">2</td>');
   });
 
   it("escape every text", () => {
