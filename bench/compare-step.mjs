@@ -1,9 +1,10 @@
 // Training steps of ours and of PyTorch in turn, in one run: machines drift, so only ratios within a run count.
 //
 //   npm run build && node bench/compare-step.mjs [--rounds 3] [--steps 8] [--threads 2] [--python python3]
-//       [--bf16] [--malloc] [--json] [--tiny]
+//       [--bf16] [--malloc] [--lora 16] [--json] [--tiny]
 //
-// --bf16 adds PyTorch under bfloat16 autocast; --malloc adds each with a malloc that keeps its pages.
+// --bf16 adds PyTorch under bfloat16 autocast; --malloc adds each with a malloc that keeps its pages;
+// --lora trains adapters of that rank on all linear layers, PyTorch by PEFT.
 import { spawnSync } from "node:child_process";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -17,6 +18,7 @@ const { values: options } = parseArgs({
     python: { type: "string", default: "python3" },
     bf16: { type: "boolean", default: false },
     malloc: { type: "boolean", default: false },
+    lora: { type: "string" },
     json: { type: "boolean", default: false },
     tiny: { type: "boolean", default: false },
   },
@@ -40,7 +42,8 @@ const contenders = [
 
 function run({ name, command: [program, file], flags = [], env = {} }) {
   const path = fileURLToPath(new URL(file, import.meta.url));
-  const args = [path, "--threads", options.threads, "--steps", options.steps, ...flags];
+  const lora = options.lora === undefined ? [] : ["--lora", options.lora];
+  const args = [path, "--threads", options.threads, "--steps", options.steps, ...lora, ...flags];
   const { status, stdout, stderr } = spawnSync(program, options.tiny ? [...args, "--tiny"] : args, {
     encoding: "utf8",
     env: { ...process.env, ...env },

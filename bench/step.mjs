@@ -2,14 +2,19 @@
 // exact global clip at 1.0, AdamW, through the trainer's own stepper and the engine's own thread.
 // Prints one line of JSON: seconds of each step, losses, peak resident memory in MB.
 //
-//   npm run build && node bench/step.mjs [--threads 2] [--steps 8] [--tiny]
+//   npm run build && node bench/step.mjs [--threads 2] [--steps 8] [--lora 16] [--quantize] [--shape tinyllama] [--tiny]
+//
+// --lora: adapters of that rank on all linear layers instead of the weights; --quantize: the base in 4-bit blocks;
+// --shape tinyllama: TinyLlama-1.1B's shape, one row of 512 tokens.
 import { parseArgs } from "node:util";
 import { random } from "../dist/data/random.js";
 import { buildRow } from "../dist/data/pack.js";
 import { sizeOf } from "../dist/graph/tensor.js";
 import { parseLlavaConfig } from "../dist/models/config.js";
 import { languageShapes } from "../dist/models/llama.js";
+import { loraTargets } from "../dist/models/lora.js";
 import { createEngine } from "../dist/runtime/node.js";
+import { freshAdapter, loadAdapted } from "../dist/train/adapted-part.js";
 import { microBatch } from "../dist/train/micro-batch.js";
 import { loadPart } from "../dist/train/parameters.js";
 import { createStepper } from "../dist/train/step.js";
@@ -18,13 +23,31 @@ const { values: options } = parseArgs({
   options: {
     threads: { type: "string", default: "2" },
     steps: { type: "string", default: "8" },
+    lora: { type: "string" },
+    quantize: { type: "boolean", default: false },
+    shape: { type: "string", default: "smollm2" },
     tiny: { type: "boolean", default: false },
   },
 });
-const [rows, length] = options.tiny ? [2, 32] : [4, 256];
-const shape = options.tiny
-  ? { vocab_size: 512, hidden_size: 576, intermediate_size: 96, num_hidden_layers: 2 }
-  : { vocab_size: 49152, hidden_size: 576, intermediate_size: 1536, num_hidden_layers: 30 };
+const smol = { num_attention_heads: 9, num_key_value_heads: 3, hidden_size: 576, tie_word_embeddings: true };
+const shapesByName = {
+  tiny: { rows: [2, 32], ...smol, vocab_size: 512, intermediate_size: 96, num_hidden_layers: 2 },
+  smollm2: { rows: [4, 256], ...smol, vocab_size: 49152, intermediate_size: 1536, num_hidden_layers: 30 },
+  tinyllama: {
+    rows: [1, 512],
+    vocab_size: 32000,
+    hidden_size: 2048,
+    intermediate_size: 5632,
+    num_hidden_layers: 22,
+    num_attention_heads: 32,
+    num_key_value_heads: 4,
+    tie_word_embeddings: false,
+  },
+};
+const {
+  rows: [rows, length],
+  ...shape
+} = shapesByName[options.tiny ? "tiny" : options.shape];
 
 // the stepper asks for a whole model; no picture stands in these rows
 const config = parseLlavaConfig(
@@ -44,13 +67,10 @@ const config = parseLlavaConfig(
     text_config: {
       ...shape,
       model_type: "llama",
-      num_attention_heads: 9,
-      num_key_value_heads: 3,
       head_dim: 64,
       max_position_embeddings: 8192,
       rms_norm_eps: 1e-5,
       rope_theta: 100000,
-      tie_word_embeddings: true,
     },
   },
   "bench",
@@ -59,10 +79,14 @@ const config = parseLlavaConfig(
 /** Matrices uniform around zero with a standard deviation of 0.02, norms of one. */
 async function randomWeight(name, of) {
   if (name.endsWith("norm.weight")) return new Float32Array(sizeOf(of)).fill(1);
-  const draw = random("bench", name);
-  const spread = 0.02 * Math.sqrt(3);
+  // a linear congruential generator: there may be a billion of them
+  let state = random("bench", name).next();
+  const spread = (0.02 * Math.sqrt(3)) / 2 ** 31;
   const values = new Float32Array(sizeOf(of));
-  for (let i = 0; i < values.length; i++) values[i] = (2 * draw.float() - 1) * spread;
+  for (let i = 0; i < values.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    values[i] = state * spread;
+  }
   return values;
 }
 const shapes = languageShapes(config.language);
@@ -79,10 +103,18 @@ const batch = microBatch(
 );
 
 const engine = await createEngine({ threads: Number(options.threads) });
+async function loadLanguage() {
+  if (options.lora === undefined) return loadPart(engine, "language", weights, true);
+  const rank = Number(options.lora);
+  const lora = { rank, alpha: 2 * rank, targets: loraTargets.language };
+  const adapter = { lora, weights: freshAdapter(shapes, lora, 0) };
+  return loadAdapted(engine, "language", weights, { adapter, blocks: options.quantize });
+}
 const parts = {
   projector: await loadPart(engine, "projector", { shapes: new Map(), load: randomWeight }, false),
-  language: await loadPart(engine, "language", weights, true),
+  language: await loadLanguage(),
 };
+const loaded = process.resourceUsage().maxRSS / 1024;
 const features = async () => new Float32Array();
 const stepper = createStepper({ engine, config, parts, length, tokens: rows * length, features });
 const adamw = {
@@ -103,4 +135,4 @@ for (let step = 1; step <= Number(options.steps); step++) {
 }
 const peak = process.resourceUsage().maxRSS / 1024;
 await engine.close();
-console.log(JSON.stringify({ version: process.version, seconds, losses, peak_mb: peak }));
+console.log(JSON.stringify({ version: process.version, seconds, losses, loaded_mb: loaded, peak_mb: peak }));

@@ -1,7 +1,9 @@
 """One training step in PyTorch: a LLaMA of SmolLM2-135M's shape with random weights, 4 rows of 256 tokens, every weight,
 exact global clip at 1.0, AdamW. Prints one line of JSON: seconds of each step, losses, peak resident memory in MB.
 
-    pip install torch==2.13.0 transformers==5.23.0 ; python bench/step.py [--bf16] [--threads 2] [--steps 8] [--tiny]
+    pip install torch==2.13.0 transformers==5.23.0 ; python bench/step.py [--bf16] [--lora 16] [--threads 2] [--steps 8] [--tiny]
+
+--lora: PEFT's adapters of that rank on all linear layers instead of the weights (pip install peft==0.21.2).
 """
 import argparse
 import json
@@ -15,6 +17,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--steps", type=int, default=8)
 parser.add_argument("--bf16", action="store_true", help="forward and loss under bfloat16 autocast, weights in float32")
+parser.add_argument("--lora", type=int, help="train adapters of this rank by PEFT")
 parser.add_argument("--tiny", action="store_true", help="a small model, to try the program itself")
 options = parser.parse_args()
 
@@ -30,8 +33,13 @@ config = transformers.LlamaConfig(
     initializer_range=0.02, use_cache=False, attn_implementation="sdpa",
 )
 model = transformers.LlamaForCausalLM(config).float().train()
+if options.lora:
+    import peft
+
+    model = peft.get_peft_model(model, peft.LoraConfig(r=options.lora, lora_alpha=2 * options.lora, target_modules="all-linear"))
+trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
 # the fused kernel is PyTorch's fastest on a CPU
-adamw = torch.optim.AdamW(model.parameters(), 1e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, fused=True)
+adamw = torch.optim.AdamW(trained, 1e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, fused=True)
 ids = torch.randint(0, shape["vocab_size"], (rows, length))
 
 seconds, losses = [], []
@@ -40,7 +48,7 @@ for _ in range(options.steps):
     with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
         loss = model(input_ids=ids, labels=ids).loss
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    torch.nn.utils.clip_grad_norm_(trained, 1.0)
     adamw.step()
     adamw.zero_grad(set_to_none=True)
     losses.append(loss.item())

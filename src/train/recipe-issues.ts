@@ -52,7 +52,7 @@ function flatten(issue: Issue, prefix: Path): Issue[] {
   const path = [...prefix, ...issue.path];
   if (issue.code !== "invalid_union") return [{ ...issue, path } as Issue];
   const misfits = (option: readonly Issue[]): boolean =>
-    option.some((each) => each.code !== "unrecognized_keys" && each.path.length === 0 && each.code === "invalid_type");
+    option.some((each) => each.path.length === 0 && (each.code === "invalid_type" || each.code === "invalid_value"));
   const fitting = issue.errors.filter((option) => !misfits(option));
   const best = fitting.toSorted((a, b) => a.length - b.length)[0];
   return best === undefined ? [{ ...issue, path } as Issue] : best.flatMap((each) => flatten(each, path));

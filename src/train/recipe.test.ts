@@ -40,6 +40,39 @@ function refusal(work: () => unknown): InputError {
   return expect.fail("nothing was refused");
 }
 
+const lora = (keys: string, train = "[projector, language]"): string =>
+  text
+    .replace("train: [projector, language]", `train: ${train}\n    ${keys}`)
+    .replace(/    learning_rate: \{ proj.*\n/, "");
+
+describe("adapters in a recipe", () => {
+  it("have defaults: rank 16, scaled by 2, every linear layer of the language model, a rate of their own", () => {
+    const all = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+    const [, stage] = read(lora("lora: {}")).stages;
+    expect(stage).toMatchObject({ lora: { rank: 16, alpha: 32, targets: all }, learning_rate: { language: 2e-4 } });
+    expect(read(lora("quantize: 4bit\n    lora: { targets: all, rank: 8 }")).stages[1]).toMatchObject({
+      lora: { rank: 8, alpha: 16, targets: all },
+      quantize: "4bit",
+    });
+  });
+
+  it.each([
+    ["lora: { rank: 0 }", undefined, "lora.rank"],
+    ["lora: { targets: [q_prj] }", undefined, 'did you mean "q_proj"'],
+    ["lora: {}", "[projector]", "some of the language, which train lacks"],
+    ["lora: { targets: [linear_1] }", "[language]", "some of the projector, which train lacks"],
+    ["quantize: 4bit", undefined, "a language model that is frozen or trained by lora"],
+    ["quantize: 4bit\n    lora: { targets: [linear_1] }", undefined, "one whose weights are trained"],
+    ["quantize: 8bit", undefined, "one of 4bit"],
+  ])("refuse %s", (keys, train, said) => {
+    expect(refusal(() => read(lora(keys, train))).message).toContain(said);
+  });
+
+  it("leave a frozen language model in 4 bits alone", () => {
+    expect(read(lora("quantize: 4bit", "[projector]")).stages[1]).toMatchObject({ quantize: "4bit" });
+  });
+});
+
 describe("a recipe", () => {
   it("has every default filled in", () => {
     expect(read(text)).toEqual({
