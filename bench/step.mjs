@@ -10,7 +10,6 @@ import { parseArgs } from "node:util";
 import { random } from "../dist/data/random.js";
 import { buildRow } from "../dist/data/pack.js";
 import { sizeOf } from "../dist/graph/tensor.js";
-import { parseLlavaConfig } from "../dist/models/config.js";
 import { languageShapes } from "../dist/models/llama.js";
 import { loraTargets } from "../dist/models/lora.js";
 import { createEngine } from "../dist/runtime/node.js";
@@ -18,6 +17,7 @@ import { freshAdapter, loadAdapted } from "../dist/train/adapted-part.js";
 import { microBatch } from "../dist/train/micro-batch.js";
 import { loadPart } from "../dist/train/parameters.js";
 import { createStepper } from "../dist/train/step.js";
+import { aroundLanguage } from "./around-language.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -49,32 +49,14 @@ const {
   ...shape
 } = shapesByName[options.tiny ? "tiny" : options.shape];
 
-// the stepper asks for a whole model; no picture stands in these rows
-const config = parseLlavaConfig(
-  {
-    model_type: "llava",
-    image_token_index: 0,
-    vision_feature_layer: -1,
-    vision_config: {
-      model_type: "clip_vision_model",
-      hidden_size: 16,
-      intermediate_size: 16,
-      num_hidden_layers: 1,
-      num_attention_heads: 1,
-      image_size: 16,
-      patch_size: 16,
-    },
-    text_config: {
-      ...shape,
-      model_type: "llama",
-      head_dim: 64,
-      max_position_embeddings: 8192,
-      rms_norm_eps: 1e-5,
-      rope_theta: 100000,
-    },
-  },
-  "bench",
-);
+const config = aroundLanguage({
+  ...shape,
+  model_type: "llama",
+  head_dim: 64,
+  max_position_embeddings: 8192,
+  rms_norm_eps: 1e-5,
+  rope_theta: 100000,
+});
 
 /** Matrices uniform around zero with a standard deviation of 0.02, norms of one. */
 async function randomWeight(name, of) {

@@ -31,29 +31,33 @@ export function blocksOfGguf(type: GgufType, bytes: Uint8Array): Blocks | undefi
 }
 
 /**
- * The nearest blocks of values, as Q4_0: the element of largest magnitude becomes −8 times the scale.
+ * Blocks of values, as Q4_1: a block's smallest value gets code 0, its largest code 15.
  * Values that came from such blocks give them again. `values` hold whole blocks.
  */
 export function quantise(values: Float32Array): Blocks {
-  const exact = new Float32Array(values.length / blockElements);
-  for (let block = 0; block < exact.length; block++) {
-    let extreme = 0;
+  const count = values.length / blockElements;
+  const [steps, lows] = [new Float32Array(count), new Float32Array(count)];
+  for (let block = 0; block < count; block++) {
+    let [low, high] = [Infinity, -Infinity];
     for (let i = block * blockElements; i < (block + 1) * blockElements; i++) {
-      if (Math.abs(values[i]!) > Math.abs(extreme)) extreme = values[i]!;
+      const value = values[i]!;
+      if (value < low) low = value;
+      if (value > high) high = value;
     }
-    exact[block] = extreme / -8;
+    lows[block] = low;
+    steps[block] = (high - low) / 15;
   }
-  const [scales, half] = [float32ToFloat16(exact), float16Table()];
+  const [scales, minima, half] = [float32ToFloat16(steps), float32ToFloat16(lows), float16Table()];
   const codes = new Uint8Array(values.length / 2);
-  for (let block = 0, o = 0; block < scales.length; block++, o += blockElements) {
-    const scale = half[scales[block]!]!;
+  for (let block = 0, o = 0; block < count; block++, o += blockElements) {
+    const [scale, minimum] = [half[scales[block]!]!, half[minima[block]!]!];
     const inverse = scale === 0 ? 0 : 1 / scale;
-    const code = (i: number): number => Math.max(0, Math.min(15, Math.round(values[i]! * inverse) + 8));
+    const code = (i: number): number => Math.max(0, Math.min(15, Math.round((values[i]! - minimum) * inverse)));
     for (let i = 0; i < blockBytes; i++) {
       codes[block * blockBytes + i] = code(o + i) | (code(o + blockBytes + i) << 4);
     }
   }
-  return { codes, scales };
+  return { codes, scales, minima };
 }
 
 /** Writes the values that blocks stand for. */
