@@ -36,11 +36,13 @@ const self = fileURLToPath(import.meta.url);
 const kinds = await readBuiltInKinds(["conversation"]);
 const caption = (i) => `A dog number ${i} runs over a wide green field behind an old farm house`;
 
-/** Rows as a source would give them, made when they are asked for. */
-function source(count) {
+/** Rows as a source would give them, made when they are asked for; `onLast` is told before the last of each pass. */
+function source(count, onLast = () => undefined) {
   const pictures = function* () {
-    for (let i = 0; i < count; i++)
+    for (let i = 0; i < count; i++) {
+      if (i === count - 1) onLast();
       yield { id: `p${i}`, image: `${i}.jpg`, captions: [caption(i), `${caption(i)} in the sun`] };
+    }
   };
   return { pictures, count };
 }
@@ -211,10 +213,16 @@ async function resume() {
 
 async function run() {
   const endpoint = openEndpoint({ baseUrl: values.base, concurrency: 8 });
-  const summary = await runTeacher(source(Number(values.rows)), { kinds, endpoint, model: "m", out: values.out });
-  const { user, system } = process.cpuUsage();
+  const spent = () => {
+    const { user, system } = process.cpuUsage();
+    return Number(((user + system) / 1e6).toFixed(2));
+  };
+  // of the process's time, what had passed when the last row, the only one to be asked for, was reached
+  let first_request_cpu_s;
+  const rows = source(Number(values.rows), () => (first_request_cpu_s ??= spent()));
+  const summary = await runTeacher(rows, { kinds, endpoint, model: "m", out: values.out });
   const peak_mb = Math.round(process.resourceUsage().maxRSS / 1000);
-  console.log(JSON.stringify({ accepted: summary.accepted, peak_mb, cpu_s: (user + system) / 1e6 }));
+  console.log(JSON.stringify({ accepted: summary.accepted, peak_mb, first_request_cpu_s, cpu_s: spent() }));
 }
 
 const modes = { throughput, resume, serve, run };

@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 import { random } from "../data/random.ts";
 import type { CaptionedPicture } from "../data/sample.ts";
 import { encodeRequest, type ChatMessage, type ChatRequest } from "../endpoint/wire.ts";
-import { cleanCaption } from "./facts/caption.ts";
+import { cleanText } from "./facts/caption.ts";
 import { cleanName } from "./facts/names.ts";
 import type { TeacherKind } from "./kind.ts";
 import { replyAsJson, schemaOf, structuredForm } from "./structured.ts";
@@ -75,13 +75,14 @@ function layout(kind: TeacherKind, context: string, structured: boolean): ChatMe
 
 /** Captions line by line; then, after an empty line, boxes as `name: [left, top, right, bottom]` with three decimals. */
 function contextOf(picture: CaptionedPicture, kind: TeacherKind): string | undefined {
-  const captions = picture.captions.map(cleanCaption).filter((caption) => caption !== undefined);
+  const captions = picture.captions.map(cleanText).filter((caption) => caption !== undefined);
   const objects = kind.context === "captions" ? [] : (picture.objects ?? []);
   const lines = objects.map(
     ({ name, box }) => `${cleanName(name)}: [${box.map((edge) => edge.toFixed(3)).join(", ")}]`,
   );
   // boxes alone tell too little for a talk
   if (captions.length === 0) return undefined;
-  const texts = captions.slice(0, mostCaptions).map(({ text }) => text);
-  return [texts.join("\n"), lines.slice(0, mostBoxes).join("\n")].filter((part) => part !== "").join("\n\n");
+  return [captions.slice(0, mostCaptions).join("\n"), lines.slice(0, mostBoxes).join("\n")]
+    .filter((part) => part !== "")
+    .join("\n\n");
 }

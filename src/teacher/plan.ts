@@ -1,4 +1,5 @@
 // What a run would ask, and what it would cost, before anything is sent.
+import { KeyTable } from "../endpoint/key-table.ts";
 import { openLedger, type Ledger } from "../endpoint/ledger.ts";
 import { costOf, mostTokens, type Price } from "../endpoint/price.ts";
 import type { Usage } from "../endpoint/wire.ts";
@@ -40,17 +41,17 @@ export async function planTeacher(source: PictureSource, options: PlanOptions): 
   const ledger = await openLedger(ledgerPath(options.out), { readOnly: true }).catch(noLedger);
   const counts = { requests: 0, skipped: 0, answered: 0, inDoubt: 0, toAsk: 0 };
   const most = { promptTokens: 0, completionTokens: 0, cost: 0 };
-  const asked = new Set<string>();
+  const asked = new KeyTable();
   for await (const request of requestsOf((await rereadable(source))(), options)) {
     if ("skipped" in request) counts.skipped++;
     else {
       counts.requests++;
       const state = ledger?.state(request.key) ?? "unknown";
-      if (state === "answered" || asked.has(request.key)) counts.answered++;
+      if (state === "answered" || asked.state(request.key) !== "unknown") counts.answered++;
       else if (state === "doubt" || state === "open") counts.inDoubt++;
       else {
         counts.toAsk++;
-        asked.add(request.key);
+        asked.set(request.key, "open");
         const usage = mostTokens(request.chat());
         most.promptTokens += usage.promptTokens;
         most.completionTokens += usage.completionTokens;

@@ -17,8 +17,14 @@ const unusable =
 
 const punctuation = /^[.,;:!?()"]$/;
 
-/** The caption as one clean sentence, or undefined when it is empty, too long, markup, or says that nothing was seen. */
+/** The caption as one clean sentence with its words; undefined as `cleanText` says. */
 export function cleanCaption(raw: string): Caption | undefined {
+  const text = cleanText(raw);
+  return text === undefined ? undefined : { text, words: wordsOf(text) };
+}
+
+/** The caption as one clean sentence, or undefined when it is empty, too long, markup, or says that nothing was seen. */
+export function cleanText(raw: string): string | undefined {
   if (raw.length > longestCaption || unusable.test(raw)) return undefined;
   // some annotators press the space bar before the full stop, or write all in capitals
   let text = raw
@@ -31,8 +37,7 @@ export function cleanCaption(raw: string): Caption | undefined {
   const letters = text.replace(/[^A-Za-z]/g, "");
   if (letters.length > 8 && letters === letters.toUpperCase()) text = text.toLowerCase();
   text = capitalised(text);
-  if (!/[!?]$/.test(text)) text += ".";
-  return { text, words: wordsOf(text) };
+  return /[!?]$/.test(text) ? text : `${text}.`;
 }
 
 /** Lower-case words and punctuation marks, possessive endings and quotes removed. */
