@@ -35,7 +35,7 @@ function describe(found: Inspection, all: boolean): string {
 }
 
 function modelLines(model: NonNullable<Inspection["model"]>): string[] {
-  const { vision, projector, features, picture_tokens, language, template, parameters } = model;
+  const { vision, projector, features, picture_tokens, tiles, language, template, parameters } = model;
   const lines: string[] = [];
   if (vision) {
     const { family, imageSize, patchSize, layers, hiddenSize, heads } = vision;
@@ -46,8 +46,9 @@ function modelLines(model: NonNullable<Inspection["model"]>): string[] {
   }
   if (projector && features) {
     const shuffle = projector.pixelShuffle > 1 ? `, pixel shuffle ${projector.pixelShuffle}` : "";
+    const inTiles = tiles === undefined ? "" : ` or one of its up to ${tiles} tiles`;
     lines.push(
-      `projector  ${projector.kind}${shuffle}: from layer ${[features.layer].flat().join(" and ")}, ${picture_tokens} tokens a picture; ${grouped(parameters.projector)} parameters`,
+      `projector  ${projector.kind}${shuffle}: from layer ${[features.layer].flat().join(" and ")}, ${picture_tokens} tokens a picture${inTiles}; ${grouped(parameters.projector)} parameters`,
     );
   }
   if (language) {

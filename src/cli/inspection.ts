@@ -34,7 +34,10 @@ export interface ModelFacts {
   readonly vision?: Omit<VisionConfig, "raw">;
   readonly projector?: LlavaConfig["projector"];
   readonly features?: LlavaConfig["features"];
+  /** of each view */
   readonly picture_tokens?: number;
+  /** most tiles of a picture, where it is seen in tiles */
+  readonly tiles?: number;
   readonly language?: Omit<LanguageConfig, "raw">;
   readonly template?: string;
 }
@@ -116,10 +119,10 @@ function ggufMetadata({ version, metadata }: GgufFile): Record<string, string> {
 async function readModelFacts(path: string): Promise<ModelFacts> {
   const json = (await readJsonFile(path)) as { model_type?: unknown; vision_config?: unknown };
   if (json.model_type === "llava") {
-    const { vision, language, projector, features, template } = parseLlavaConfig(json, path);
+    const { vision, language, projector, features, tiles, template } = parseLlavaConfig(json, path);
     const picture_tokens = tokensPerPicture({ vision, projector, features });
     const parts = { vision: withoutRaw(vision), projector, features, picture_tokens, language: withoutRaw(language) };
-    return template === undefined ? parts : { ...parts, template };
+    return { ...parts, ...(tiles === undefined ? {} : { tiles }), ...(template === undefined ? {} : { template }) };
   }
   const isVision = json.vision_config !== undefined || /vit|vision/.test(String(json.model_type));
   if (isVision) return { vision: withoutRaw(parseVisionConfig(json, path)) };

@@ -14,7 +14,7 @@ export interface SeenBy {
   readonly preprocessor: Preprocessor;
 }
 
-/** Headers read at a time. */
+/** Files open at a time. */
 const together = 64;
 
 /**
@@ -30,14 +30,10 @@ export async function pictureTokens(
   const most = config.tiles;
   if (most === undefined) return one;
   const views = new Map<string, number>();
-  const images = [...(await imagesOf(path))];
-  for (let start = 0; start < images.length; start += together) {
-    const group = images.slice(start, start + together).map(async (image) => {
-      const size = await probePicture(pictureFile(root, image)).catch(ignoreInput);
-      views.set(image, size ? viewCount(size, preprocessor, most) : 1);
-    });
-    await Promise.all(group);
-  }
+  await inGroups([...(await imagesOf(path))], async (image) => {
+    const size = await probePicture(pictureFile(root, image)).catch(ignoreInput);
+    views.set(image, size ? viewCount(size, preprocessor, most) : 1);
+  });
   return (image) => one * (views.get(image) ?? 1);
 }
 
@@ -55,12 +51,26 @@ function ignoreInput(error: unknown): undefined {
   if (!(error instanceof InputError)) throw error;
 }
 
-/** A picture's views, or itself where models see it whole. Throws what reading its header throws. */
-export async function viewsOf(picture: PictureSource, { config, preprocessor }: SeenBy): Promise<PictureSource[]> {
+/** The views of pictures, or themselves where models see them whole. Throws what reading their headers throws. */
+export async function viewsOf(
+  pictures: readonly PictureSource[],
+  { config, preprocessor }: SeenBy,
+): Promise<readonly PictureSource[]> {
   const most = config.tiles;
-  if (most === undefined) return [picture];
-  const count = viewCount(await probePicture(pictureFile(picture.root, picture.image)), preprocessor, most);
-  return Array.from({ length: count }, (_, index) => ({ ...picture, view: { index, most } }));
+  if (most === undefined) return pictures;
+  const views = await inGroups(pictures, async (picture) => {
+    const count = viewCount(await probePicture(pictureFile(picture.root, picture.image)), preprocessor, most);
+    return Array.from({ length: count }, (_, index) => ({ ...picture, view: { index, most } }));
+  });
+  return views.flat();
+}
+
+async function inGroups<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (let start = 0; start < items.length; start += together) {
+    results.push(...(await Promise.all(items.slice(start, start + together).map(work))));
+  }
+  return results;
 }
 
 /** A sample's pictures with their places cut into views of `tokens` places each. */

@@ -133,8 +133,7 @@ async function featuresOf(
 ): Promise<FeatureStore> {
   const { engine, signal } = options;
   const asked = stages.flatMap(({ stage }) => questions.get(stage.name)?.pictures ?? []);
-  const views = await Promise.all(asked.map((picture) => viewsOf(picture, assembly)));
-  const all = [...stages.flatMap(({ pictures }) => pictures), ...views.flat()];
+  const all = [...stages.flatMap(({ pictures }) => pictures), ...(await viewsOf(asked, assembly))];
   return cacheFeatures({
     engine,
     assembly,
