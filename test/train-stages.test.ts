@@ -62,7 +62,9 @@ async function changedWeights({ output, model }: Recipe): Promise<string[]> {
 
 it("trains tower, projector and language model in a single stage, and saves the trained tower", async () => {
   const recipe = await recipeOf("single", { all: ["vision", "projector", "language"] });
-  const before = (await readdir(join(folder, "cache")).catch(() => [])).length;
+  const cached = async (): Promise<string[]> =>
+    (await readdir(join(folder, "cache"), { recursive: true })).filter((name) => name.endsWith(".safetensors"));
+  const before = await cached();
   await train(recipe, { engine });
   const losses = await lossesOf(recipe);
   expect(losses).toHaveLength(4);
@@ -72,20 +74,22 @@ it("trains tower, projector and language model in a single stage, and saves the 
   // the features are those of the last layer but one: what lies behind it learns nothing
   expect(changed.filter((name) => /^layers\.1|^post_norm/.test(name))).toEqual([]);
   // and nothing was cached that training changes
-  expect((await readdir(join(folder, "cache")).catch(() => [])).length).toBe(before + 1);
-  expect(await readdir(join(folder, "cache"), { recursive: true })).toHaveLength(before + 1);
+  expect(await cached()).toEqual(before);
 });
 
 class Crash extends Error {}
 
+const stages = { see: ["vision", "projector"], speak: ["language"] } as const;
+let whole: Recipe;
+beforeAll(async () => {
+  whole = await recipeOf("whole", stages);
+  await train(whole, { engine });
+});
+
 it.each([
-  ["see", 2],
   ["see", 3],
   ["speak", 1],
 ])("resumes bit for bit after a crash in %s at step %i", async (stage, step) => {
-  const stages = { see: ["vision", "projector"], speak: ["language"], again: ["vision"] } as const;
-  const whole = await recipeOf(`whole-${stage}-${step}`, stages);
-  await train(whole, { engine });
   const recipe = await recipeOf(`crash-${stage}-${step}`, stages);
   const onEvent = (event: TrainEvent): void => {
     if (event.type === "step" && event.metrics.stage === stage && event.metrics.step === step) throw new Crash();
