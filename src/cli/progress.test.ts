@@ -52,6 +52,16 @@ it("follows a rate that changes", () => {
   expect(lines.at(-1)).toContain("41/100 (41 %) steps  1.0 steps/s  59 s left");
 });
 
+it("counts from where it goes on", () => {
+  const { stream, lines, clock } = record(false);
+  const options = { label: "instruct", unit: "steps", total: 1200, from: 1000 };
+  const progress = startProgress({ ...options, stream, now: () => clock.ms });
+  for (let step = 1001; step <= 1010; step++) progress.update(step, ((clock.ms += 2_000), undefined));
+  progress.finish();
+  expect(lines.at(-2)).toContain("2.0 s each");
+  expect(lines.at(-1)).toContain("10 steps in 20 s");
+});
+
 it("shows durations and sizes as people say them", () => {
   expect([0.25, 45, 200, 3600, 7505].map(showSeconds)).toEqual([
     "0.3 s",

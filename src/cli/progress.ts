@@ -18,6 +18,8 @@ export interface ProgressOptions {
   /** what is counted, e.g. "pictures" */
   readonly unit: string;
   readonly total?: number;
+  /** how much was done before; 0 unless told */
+  readonly from?: number;
   readonly stream?: ProgressStream;
   readonly now?: () => number;
 }
@@ -51,11 +53,11 @@ export function log(text: string): void {
 
 /** Starts counting; nothing is written before the first redraw is due. */
 export function startProgress(options: ProgressOptions): Progress {
-  const { label, unit, total, stream = process.stderr, now = () => performance.now() } = options;
+  const { label, unit, total, from = 0, stream = process.stderr, now = () => performance.now() } = options;
   const started = now();
   const every = stream.isTTY ? REDRAW_MS : PLAIN_MS;
-  const marks: { at: number; done: number }[] = [{ at: started, done: 0 }];
-  let [lastDrawn, shown, latest] = [started, false, 0];
+  const marks: { at: number; done: number }[] = [{ at: started, done: from }];
+  let [lastDrawn, shown, latest] = [started, false, from];
 
   const draw = (text: string): void => {
     if (stream.isTTY) stream.write(`\r\u001B[2K${text.slice(0, (stream.columns ?? 80) - 1)}`);
@@ -76,7 +78,11 @@ export function startProgress(options: ProgressOptions): Progress {
     finish(note) {
       const took = now() - started;
       if (shown || took > 2_000) {
-        draw([`${label}  ${grouped(latest)} ${unit} in ${showSeconds(took / 1000)}`, note].filter(Boolean).join("  "));
+        draw(
+          [`${label}  ${grouped(latest - from)} ${unit} in ${showSeconds(took / 1000)}`, note]
+            .filter(Boolean)
+            .join("  "),
+        );
         if (stream.isTTY) stream.write("\n");
       }
       if (stream === process.stderr) pin(undefined);

@@ -16,10 +16,10 @@ export function createTrainView(): TrainView {
     current?.progress.finish(note);
     current = undefined;
   };
-  const line = (key: string, unit: string, total: number | undefined): Progress => {
+  const line = (key: string, unit: string, total: number | undefined, from = 0): Progress => {
     if (current?.key === key) return current.progress;
     finish();
-    current = { key, progress: startProgress({ label: key, unit, ...(total === undefined ? {} : { total }) }) };
+    current = { key, progress: startProgress({ label: key, unit, from, ...(total === undefined ? {} : { total }) }) };
     return current.progress;
   };
   return {
@@ -35,7 +35,7 @@ export function createTrainView(): TrainView {
           return line("features", "pictures", event.progress.total).update(event.progress.done);
         case "step": {
           const { stage, step, steps, loss, tokens, seconds } = event.metrics;
-          return line(stage, "steps", steps).update(
+          return line(stage, "steps", steps, step - 1).update(
             step,
             `loss ${loss.toFixed(3)}, ${grouped(Math.round(tokens / seconds))} tokens/s`,
           );
@@ -44,6 +44,8 @@ export function createTrainView(): TrainView {
           const { part, done, total } = event.progress;
           return line(`${event.stage}: evaluation`, part, total).update(done);
         }
+        case "checkpoint":
+          return;
         default:
           finish();
           return void describe(event).forEach(log);
@@ -53,7 +55,9 @@ export function createTrainView(): TrainView {
   };
 }
 
-function describe(event: Exclude<TrainEvent, { type: "checking" | "features" | "step" | "evaluating" }>): string[] {
+function describe(
+  event: Exclude<TrainEvent, { type: "checking" | "features" | "step" | "evaluating" | "checkpoint" }>,
+): string[] {
   switch (event.type) {
     case "checked": {
       const sums = Object.entries(event.sums).map(([name, n]) => [`  ${name.replaceAll("_", " ")}`, grouped(n)]);
@@ -77,8 +81,6 @@ function describe(event: Exclude<TrainEvent, { type: "checking" | "features" | "
       return [describeEvaluation(event.metrics)];
     case "stopped":
       return [`${event.stage}: stopped after step ${event.step}, as nothing was better than step ${event.best}`];
-    case "checkpoint":
-      return [];
     case "interrupted":
       return [`stopped; ${event.stage} is saved up to step ${event.step}`];
     case "saved":
