@@ -2,10 +2,12 @@
 // exact global clip at 1.0, AdamW, through the trainer's own stepper and the engine's own thread.
 // Prints one line of JSON: seconds of each step, losses, peak resident memory in MB.
 //
-//   npm run build && node bench/step.mjs [--threads 2] [--steps 8] [--lora 16] [--quantize] [--shape tinyllama] [--tiny]
+//   npm run build && node bench/step.mjs [--threads 2] [--steps 8] [--lora 16] [--quantize] [--shape tinyllama]
+//       [--activations keep|recompute] [--own] [--tiny]
 //
 // --lora: adapters of that rank on all linear layers instead of the weights; --quantize: the base in 4-bit blocks;
-// --shape tinyllama: TinyLlama-1.1B's shape, one row of 512 tokens.
+// --shape tinyllama: TinyLlama-1.1B's shape, one row of 512 tokens; --own: gradients in memory of their own instead of
+// where activations lay (as steps of several micro-batches need it).
 import { parseArgs } from "node:util";
 import { random } from "../dist/data/random.js";
 import { buildRow } from "../dist/data/pack.js";
@@ -14,6 +16,7 @@ import { languageShapes } from "../dist/models/llama.js";
 import { loraTargets } from "../dist/models/lora.js";
 import { createEngine } from "../dist/runtime/node.js";
 import { freshAdapter, loadAdapted } from "../dist/train/adapted-part.js";
+import { sharedRoom } from "../dist/train/memory-plan.js";
 import { microBatch } from "../dist/train/micro-batch.js";
 import { loadPart } from "../dist/train/parameters.js";
 import { createStepper } from "../dist/train/step.js";
@@ -26,6 +29,8 @@ const { values: options } = parseArgs({
     lora: { type: "string" },
     quantize: { type: "boolean", default: false },
     shape: { type: "string", default: "smollm2" },
+    activations: { type: "string", default: "keep" },
+    own: { type: "boolean", default: false },
     tiny: { type: "boolean", default: false },
   },
 });
@@ -85,8 +90,11 @@ const batch = microBatch(
 );
 
 const engine = await createEngine({ threads: Number(options.threads) });
+const memory = { activations: options.activations, shared: !options.own && options.lora === undefined };
+const room = { length, tokens: rows * length };
 async function loadLanguage() {
-  if (options.lora === undefined) return loadPart(engine, "language", weights, true);
+  const shared = memory.shared ? sharedRoom(config.language, room, memory.activations) : undefined;
+  if (options.lora === undefined) return loadPart(engine, "language", weights, true, { shared });
   const rank = Number(options.lora);
   const lora = { rank, alpha: 2 * rank, targets: loraTargets.language };
   const adapter = { lora, weights: freshAdapter(shapes, lora, 0) };
@@ -98,7 +106,7 @@ const parts = {
 };
 const loaded = process.resourceUsage().maxRSS / 1024;
 const features = async () => new Float32Array();
-const stepper = createStepper({ engine, config, parts, length, tokens: rows * length, features });
+const stepper = createStepper({ engine, config, parts, ...room, features, memory });
 const adamw = {
   learningRates: { language: 1e-4 },
   betas: [0.9, 0.999],

@@ -7,7 +7,7 @@ import { blocksOf, inBlocks } from "../models/quantise.ts";
 import { memoryWeights, type PartWeights } from "../models/weights.ts";
 import type { Engine, EngineBuffer, Pass } from "../runtime/engine.ts";
 import type { Optimiser } from "./optimisers/optimiser.ts";
-import { loadPart, type PartParameters } from "./parameters.ts";
+import { loadPart, type PartParameters, type TrainOptions } from "./parameters.ts";
 import type { Part, StageRecipe } from "./recipe.ts";
 
 export interface AdaptedOptions {
@@ -28,7 +28,7 @@ export async function loadAdapted(
 ): Promise<PartParameters> {
   const base = blocks ? await loadBlocks(engine, weights) : await loadPart(engine, name, weights, false);
   if (adapter === undefined) return base;
-  const learned = await loadPart(engine, `${name} adapter`, adapter.weights, true, optimiser);
+  const learned = await loadPart(engine, `${name} adapter`, adapter.weights, true, optimiser && { optimiser });
   return {
     ...base,
     form: { ...base.form, trains: "adapter", lora: adapter.lora },
@@ -111,14 +111,15 @@ export function loadStagePart(
   part: AdaptedPart,
   weights: PartWeights,
   stage: Pick<StageRecipe, "train" | "lora" | "quantize" | "seed">,
-  optimiser: Optimiser,
+  options: TrainOptions,
 ): Promise<PartParameters> {
   const lora = adapterOf(part, stage);
-  if (stage.train.includes(part) && lora === undefined) return loadPart(engine, part, weights, true, optimiser);
+  if (stage.train.includes(part) && lora === undefined) return loadPart(engine, part, weights, true, options);
   const blocks = part === "language" && stage.quantize === "4bit";
   if (lora === undefined) return loadAdapted(engine, part, weights, { blocks });
   const adapter = { lora, weights: freshAdapter(weights.shapes, lora, stage.seed) };
-  return loadAdapted(engine, part, weights, { blocks, adapter, optimiser });
+  const { optimiser } = options;
+  return loadAdapted(engine, part, weights, { blocks, adapter, ...(optimiser && { optimiser }) });
 }
 
 /** The adapter that a stage trains in a part. */

@@ -19,6 +19,7 @@ export interface RowShape {
 
 /** What a layer's forward pass keeps for its backward pass: what large products made; the rest is computed again. */
 export const savedNames = ["q", "k", "v", "attended", "residual", "gate", "up"] as const;
+export type SavedName = (typeof savedNames)[number];
 
 /** Added to the scores of keys that a query must not see; finite, so that a row that sees nothing stays finite. */
 const hidden = -1e30;
@@ -59,8 +60,14 @@ export interface LayerGraphs {
 /**
  * Graphs of one decoder layer. Forward: x, cos, sin, mask, weights → saved values and y.
  * Backward: dy, x, saved values, cos, sin, mask, weights → dx and `grad.NAME`.
+ * @param saved what the forward pass leaves; "attended" is always among it, the rest is computed again when it is not
  */
-export function layerGraphs(c: LanguageConfig, { rows, length }: RowShape, form: PartForm): LayerGraphs {
+export function layerGraphs(
+  c: LanguageConfig,
+  { rows, length }: RowShape,
+  form: PartForm,
+  saved: readonly SavedName[] = savedNames,
+): LayerGraphs {
   const weights = weightInputs(new Map(Object.entries(layerShapes(c))), form.lora);
   const trained = form.trains === "weights" ? weights.weights : weights.factors;
   const x = input("x", "float32", [rows * length, c.hiddenSize]);
@@ -74,10 +81,10 @@ export function layerGraphs(c: LanguageConfig, { rows, length }: RowShape, form:
   const layer = build(() => input("attended", "float32", forward.attended_NQ.shape));
   const [dx, ...parts] = layerGradients(layer, mask, [x, ...trained.values()]);
   const byName = [...trained.keys()].map((name, i) => [name, parts[i]!] as const);
-  const cuts = new Map(Object.entries(savedOf(layer)).map(([name, value]) => [value, name]));
+  const cuts = new Map(Object.entries(savedOf(layer, saved)).map(([name, value]) => [value, name]));
   const summed = byName.map(([name, part]) => [`grad.${name}`, add(input(`sum.${name}`, "float32", part.shape), part)]);
   return {
-    forward: graph("layer forward", { ...savedOf(forward), y: forward.output_NE }),
+    forward: graph("layer forward", { ...savedOf(forward, saved), y: forward.output_NE }),
     backward: extract(
       "layer backward",
       { dx: dx!, ...Object.fromEntries(byName.map(([name, part]) => [`grad.${name}`, part])) },
@@ -88,15 +95,18 @@ export function layerGraphs(c: LanguageConfig, { rows, length }: RowShape, form:
   };
 }
 
-const savedOf = (layer: LayerValues): Record<(typeof savedNames)[number], Value> => ({
-  q: layer.q_BKGTD,
-  k: layer.k_BKTD,
-  v: layer.v_BKTD,
-  attended: layer.attended_NQ,
-  residual: layer.residual_NE,
-  gate: layer.gate_NF,
-  up: layer.up_NF,
-});
+function savedOf(layer: LayerValues, names: readonly SavedName[]): Record<string, Value> {
+  const all: Record<SavedName, Value> = {
+    q: layer.q_BKGTD,
+    k: layer.k_BKTD,
+    v: layer.v_BKTD,
+    attended: layer.attended_NQ,
+    residual: layer.residual_NE,
+    gate: layer.gate_NF,
+    up: layer.up_NF,
+  };
+  return Object.fromEntries(names.map((name) => [name, all[name]]));
+}
 
 /** Gradients of a layer whose attention is a given value: down to it, through it by hand, and on from q, k and v. */
 function layerGradients(layer: LayerValues, mask: Value, wrt: readonly Value[]): readonly (Value | undefined)[] {

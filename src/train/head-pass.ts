@@ -5,8 +5,8 @@ import type { MicroBatch } from "./micro-batch.ts";
 import type { StepContext } from "./step-context.ts";
 import type { HeadSpace, Workspace } from "./workspace.ts";
 
-/** Trained rows that go through the head at once; their logits are [M, V] float32. */
-export const mostHeadRows = 512;
+/** Trained rows that go through the head at once; their logits and probabilities are [M, V] float32. */
+export const mostHeadRows = 256;
 const headRowStep = 64;
 
 export interface HeadChunk {
@@ -82,13 +82,12 @@ async function learnHead(
   const state = parts.language.trained!.state;
   const output = state(headName(config.language)).gradient;
   const grads = { "grad.norm": state(finalNormName).gradient, "grad.output": output };
-  const again = context.summed.has("head");
-  const graphs = programs.head(head.hidden.shape[0]!);
-  const sums = again ? { "sum.norm": grads["grad.norm"], "sum.output": output } : {};
-  const program = await (again ? graphs.accumulate() : graphs.backward());
+  if (!context.summed.has("head"))
+    for (const buffer of Object.values(grads)) pass.call({ kernel: "fill", buffer, value: 0 });
+  const sums = { "sum.norm": grads["grad.norm"], "sum.output": output };
   pass
     .run(
-      program,
+      await programs.head(head.hidden.shape[0]!).backward(),
       { ...inputs, ...sums },
       { loss: head.loss, dhidden: head.dhidden, labelRows: head.labelRows, ...grads },
     )

@@ -12,16 +12,18 @@ export interface HeadGraphs {
   readonly evaluate: Graph;
   /** … and scale → loss, dhidden */
   readonly through: Graph;
-  /** … → loss, dhidden, grad.norm, grad.output without the label rows, and what those rows are (`labelRows`) */
+  /**
+   * … and sum.norm, sum.output → loss, dhidden, grad.norm, grad.output without the label rows, and what those rows are
+   * (`labelRows`). It always adds to the gradients: a second program that need not would hold logits of its own.
+   */
   readonly backward: Graph;
-  /** the same, adding to the gradients of earlier micro-batches */
-  readonly accumulate: Graph;
 }
 
 /**
  * Graphs over M rows of hidden states. `scale` [M, 1] is each row's weight in the loss: 1 / trained tokens, 0 for padding.
- * With p = softmax(logits): dlogits = scale·(p − onehot(label)), so dh = scale·p·W − scale·W[label] and
- * dW = (scale·p)ᵀ·h minus scale·h added at the label rows, which the caller scatters (`labelRows`): no [M, V] one-hot exists.
+ * With p = softmax(logits): dlogits = scale·(p − onehot(label)), so dh = scale·(p·W − W[label]) and
+ * dW = pᵀ·(scale·h) minus scale·h added at the label rows, which the caller scatters (`labelRows`): beside logits and p
+ * nothing of [M, V] exists.
  */
 export function headGraphs(c: LanguageConfig, rows: number): HeadGraphs {
   const hidden_ME = input("hidden", "float32", [rows, c.hiddenSize]);
@@ -33,12 +35,11 @@ export function headGraphs(c: LanguageConfig, rows: number): HeadGraphs {
   const normed_ME = rmsNorm(hidden_ME, norm_E, c.rmsNormEpsilon);
   const logits_MV = matMul(normed_ME, swapLast(output_VE));
   const { loss_N1: loss, probabilities_NV } = crossEntropy(logits_MV, labels_M1);
-  const weighted_MV = multiply(probabilities_NV, scale_M1);
   const labelled_ME = reshape(gather(output_VE, labels_M1), [rows, c.hiddenSize]);
-  const dnormed_ME = subtract(matMul(weighted_MV, output_VE), multiply(labelled_ME, scale_M1));
+  const dnormed_ME = multiply(subtract(matMul(probabilities_NV, output_VE), labelled_ME), scale_M1);
   const [dhidden, dnorm] = gradients(new Map([[normed_ME, dnormed_ME]]), [hidden_ME, norm_E]);
-  const doutput = matMul(swapLast(weighted_MV), normed_ME);
   const labelRows = multiply(normed_ME, scale_M1);
+  const doutput = matMul(swapLast(probabilities_NV), labelRows);
   const base = { loss, dhidden: dhidden! };
   const sums = {
     "grad.norm": add(input("sum.norm", "float32", norm_E.shape), dnorm!),
@@ -47,7 +48,6 @@ export function headGraphs(c: LanguageConfig, rows: number): HeadGraphs {
   return {
     evaluate: graph("head loss", { loss }),
     through: graph("head, frozen", base),
-    backward: graph("head", { ...base, "grad.norm": dnorm!, "grad.output": doutput, labelRows }),
-    accumulate: inPlace(graph("head, accumulating", { ...base, ...sums, labelRows })),
+    backward: inPlace(graph("head", { ...base, ...sums, labelRows })),
   };
 }

@@ -28,8 +28,22 @@ export interface PartParameters {
     readonly state: (name: string) => TrainedWeight;
     /** all gradients as few flat buffers, for the norm and for zeroing */
     readonly gradients: readonly Floats[];
+    /** memory whose end holds the gradients that `SharedRoom` names, free for other use until they are written */
+    readonly shared?: Floats;
   };
   release(): void;
+}
+
+/** Room that gradients of some weights share with something else; they take its end, in the weights' order. */
+export interface SharedRoom {
+  readonly elements: number;
+  readonly holds: (name: string) => boolean;
+}
+
+export interface TrainOptions {
+  readonly optimiser?: Optimiser;
+  /** kept to where all weights fit one memory; else gradients have room of their own */
+  readonly shared?: SharedRoom;
 }
 
 /** One memory holds at most 4 GiB, less its last page and what alignment takes. */
@@ -41,10 +55,10 @@ export async function loadPart(
   name: string,
   weights: PartWeights,
   trained: boolean,
-  optimiser: Optimiser = adamw,
+  { optimiser = adamw, shared }: TrainOptions = {},
 ): Promise<PartParameters> {
   const part = trained
-    ? allocateTrained(engine, name, weights.shapes, optimiser)
+    ? allocateTrained(engine, name, weights.shapes, { optimiser, ...(shared && { shared }) })
     : allocateFrozen(engine, weights.shapes);
   for (const key of weights.shapes.keys()) {
     await engine
@@ -69,17 +83,19 @@ function allocateTrained(
   engine: Engine,
   name: string,
   shapes: ReadonlyMap<string, Shape>,
-  optimiser: Optimiser,
+  { optimiser, shared }: TrainOptions & { optimiser: Optimiser },
 ): PartParameters {
   const weights = new Map<string, TrainedWeight>();
-  const gradients: Floats[] = [];
+  const gradients: GradientRoom[] = [];
   const pools: string[] = [];
-  for (const group of groups(shapes, optimiser)) {
+  const all = groups(shapes, optimiser);
+  const sharing = shared && all.length === 1 && sharedBytes(all[0]!, shared) <= mostBytes ? shared : undefined;
+  for (const group of all) {
     const pool = `${name} ${pools.length}`;
     pools.push(pool);
-    engine.reserve(pool, group.bytes);
-    const flat = (): Floats => engine.allocate("float32", [group.elements], { pool });
-    const [parameter, gradient] = [flat(), flat()];
+    engine.reserve(pool, sharing ? sharedBytes(group, sharing) : group.bytes);
+    const parameter = engine.allocate("float32", [group.elements], { pool });
+    const gradient = gradientRoom(engine, pool, group, sharing);
     gradients.push(gradient);
     let offset = 0;
     for (const { key, shape, state } of group.weights) {
@@ -88,7 +104,7 @@ function allocateTrained(
       );
       weights.set(key, {
         ...{ name: key, shape, state: Object.fromEntries(arrays) },
-        ...{ parameter: view(parameter, shape, offset), gradient: view(gradient, shape, offset) },
+        ...{ parameter: view(parameter, shape, offset), gradient: gradient.of.get(key)! },
       });
       offset += padded(sizeOf(shape));
     }
@@ -97,10 +113,52 @@ function allocateTrained(
     form: { trains: "weights" },
     shapes,
     parameter: (key) => weights.get(key)!.parameter,
-    trained: { optimiser, shapes, state: (key) => weights.get(key)!, gradients },
+    trained: {
+      optimiser,
+      shapes,
+      state: (key) => weights.get(key)!,
+      gradients: gradients.flatMap(({ flat }) => flat),
+      ...(sharing && { shared: gradients[0]!.shared! }),
+    },
     release: () => pools.forEach((pool) => engine.releasePool(pool)),
   };
 }
+
+interface GradientRoom {
+  readonly of: ReadonlyMap<string, Floats>;
+  readonly flat: readonly Floats[];
+  readonly shared?: Floats;
+}
+
+/** Gradients one behind the other; those that share their room stand at its end. */
+function gradientRoom(engine: Engine, pool: string, group: Group, shared: SharedRoom | undefined): GradientRoom {
+  const of = new Map<string, Floats>();
+  const place = (weights: Group["weights"], room: Floats, start: number): Floats => {
+    let offset = start;
+    for (const { key, shape } of weights) {
+      of.set(key, view(room, shape, offset));
+      offset += padded(sizeOf(shape));
+    }
+    return view(room, [offset - start], start);
+  };
+  const inside = held(group, shared);
+  const outside = group.weights.filter((weight) => !inside.includes(weight));
+  const own = engine.allocate("float32", [elementsOf(outside)], { pool });
+  const flat = [place(outside, own, 0)];
+  if (shared === undefined) return { of, flat };
+  const room = engine.allocate("float32", [shared.elements], { pool });
+  return { of, flat: [...flat, place(inside, room, shared.elements - elementsOf(inside))], shared: room };
+}
+
+const held = ({ weights }: Group, shared: SharedRoom | undefined): Group["weights"] =>
+  weights.filter(({ key }) => shared?.holds(key) ?? false);
+
+const elementsOf = (weights: Group["weights"]): number =>
+  weights.reduce((sum, { shape }) => sum + padded(sizeOf(shape)), 0);
+
+/** A group's bytes when some of its gradients lie in shared room. */
+const sharedBytes = (group: Group, shared: SharedRoom): number =>
+  group.bytes + 4 * (padded(shared.elements) - elementsOf(held(group, shared)));
 
 /** Rounded up to 64 bytes of float32, so that every weight starts aligned for vector loads. */
 const padded = (n: number): number => Math.ceil(n / 16) * 16;

@@ -3,7 +3,7 @@ import { LlavaError } from "../errors.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { LlavaConfig } from "../models/config.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
-import { layerGraphs, maskGraph, type RowShape } from "./decoder.ts";
+import { layerGraphs, maskGraph, type RowShape, type SavedName } from "./decoder.ts";
 import { headGraphs } from "./head.ts";
 import type { PartForm } from "./parameters.ts";
 import { projectorGraphs } from "./projection.ts";
@@ -27,11 +27,15 @@ export interface Programs {
  */
 const kept = { layers: 6, heads: 3, projectors: 6, towers: 3 };
 
-/** Each program is compiled on its first use. */
+/**
+ * Each program is compiled on its first use.
+ * @param saved what a layer's forward pass leaves for its backward pass
+ */
 export function stagePrograms(
   engine: Engine,
   config: LlavaConfig,
   forms: Readonly<Record<"projector" | "language", PartForm>>,
+  saved: readonly SavedName[],
 ): Programs {
   const loaded = new Map<Graph, Promise<Program>>();
   const compile = (graph: Graph): Promise<Program> => {
@@ -64,7 +68,7 @@ export function stagePrograms(
   const masks = lazily(kept.layers, (shape: RowShape) => ({ mask: maskGraph(shape, config.language.slidingWindow) }));
   return {
     mask: (shape) => masks(shape).mask(),
-    layer: lazily(kept.layers, (shape: RowShape) => layerGraphs(config.language, shape, forms.language)),
+    layer: lazily(kept.layers, (shape: RowShape) => layerGraphs(config.language, shape, forms.language, saved)),
     head: lazily(kept.heads, (rows: number) => headGraphs(config.language, rows)),
     projector: lazily(kept.projectors, (rows: number) => projectorGraphs(config, rows, forms.projector)),
     tower: lazily(kept.towers, (pictures: number) => towerGraphs(config, pictures)),

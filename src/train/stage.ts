@@ -71,10 +71,10 @@ export async function trainStage(options: StageOptions): Promise<StoredCheckpoin
   const seeing = someWeights(weights.vision, neededWeights(vision, chosen));
   const parts: Parts = {
     ...(data.stage.train.includes("vision")
-      ? { vision: await loadPart(engine, "vision", seeing, true, optimiser) }
+      ? { vision: await loadPart(engine, "vision", seeing, true, { optimiser }) }
       : {}),
-    projector: await loadStagePart(engine, "projector", weights.projector, data.stage, optimiser),
-    language: await loadStagePart(engine, "language", weights.language, data.stage, optimiser),
+    projector: await loadStagePart(engine, "projector", weights.projector, data.stage, { optimiser }),
+    language: await loadStagePart(engine, "language", weights.language, data.stage, { optimiser }),
   };
   if (options.resumeFrom) await restoreCheckpoint(engine, parts, options.resumeFrom);
   const room = roomFor([data.layout, ...(data.heldOut ? [data.heldOut.layout] : [])]);

@@ -3,6 +3,7 @@ import type { LlavaConfig } from "../models/config.ts";
 import { layerPrefix } from "../models/llama.ts";
 import type { Engine, EngineBuffer, Pass } from "../runtime/engine.ts";
 import type { RowShape } from "./decoder.ts";
+import type { MemoryPlan } from "./memory-plan.ts";
 import type { MicroBatch } from "./micro-batch.ts";
 import type { PartParameters } from "./parameters.ts";
 import type { Programs } from "./programs.ts";
@@ -33,6 +34,8 @@ export interface StepperOptions {
   /** tokens of the largest micro-batch */
   readonly tokens: number;
   readonly features: Features;
+  /** `keepAll` when absent */
+  readonly memory?: MemoryPlan;
 }
 
 export interface StepContext extends StepperOptions {

@@ -8,6 +8,7 @@ import { neededWeights } from "../models/vision.ts";
 import { someWeights } from "../models/weights.ts";
 import { createDirectEngine } from "../runtime/direct-node.ts";
 import { download, type Engine } from "../runtime/engine.ts";
+import { keepAll, type MemoryPlan, sharedRoom } from "./memory-plan.ts";
 import type { MicroBatch } from "./micro-batch.ts";
 import { type OptimiserName, optimisers } from "./optimisers/registry.ts";
 import { loadPart, type PartParameters } from "./parameters.ts";
@@ -62,23 +63,30 @@ export interface BenchOptions {
   readonly optimizer?: OptimiserName;
   /** loads the parts otherwise than by `trained` */
   readonly load?: (engine: Engine, model: TinyModel) => Promise<Parts>;
+  readonly memory?: MemoryPlan;
 }
 
 /** Runs `work` with a stepper of its own on an engine in this thread. */
 export async function onBench<T>(options: BenchOptions, work: (bench: Bench) => Promise<T>): Promise<T> {
   const { model = tinyModel(), trained = ["projector", "language"], length = 64, tokens = 512 } = options;
+  const { memory = keepAll } = options;
   const engine = await createDirectEngine({ threads: 1 });
   try {
     const optimiser = optimisers[options.optimizer ?? "adamw"].create(engine);
     const live = trained.includes("vision");
     const seeing = someWeights(model.vision, neededWeights(model.config.vision, model.config.features));
     const parts: Parts = (await options.load?.(engine, model)) ?? {
-      ...(live ? { vision: await loadPart(engine, "vision", seeing, true, optimiser) } : {}),
-      projector: await loadPart(engine, "projector", model.projector, trained.includes("projector"), optimiser),
-      language: await loadPart(engine, "language", model.language, trained.includes("language"), optimiser),
+      ...(live ? { vision: await loadPart(engine, "vision", seeing, true, { optimiser }) } : {}),
+      projector: await loadPart(engine, "projector", model.projector, trained.includes("projector"), { optimiser }),
+      language: await loadPart(engine, "language", model.language, trained.includes("language"), {
+        optimiser,
+        ...(memory.shared && {
+          shared: sharedRoom(model.config.language, { tokens, length }, memory.activations),
+        }),
+      }),
     };
     const features = (images: readonly string[]) => Promise.resolve(featuresOf(model.config, images, live));
-    const stepper = createStepper({ engine, config: model.config, parts, length, tokens, features });
+    const stepper = createStepper({ engine, config: model.config, parts, length, tokens, features, memory });
     const read: Bench["read"] = async (what) => {
       const values = new Map<string, Float32Array>();
       for (const [name, part] of Object.entries(parts) as [string, PartParameters][]) {

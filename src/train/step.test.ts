@@ -1,10 +1,11 @@
 // What must not matter to a step: how its samples are cut into micro-batches, packed into rows and padded.
 import fc from "fast-check";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { tinyConfig, tinyJson, tinyModel, type TinyModel } from "../../test/tiny-model.ts";
 import type { EncodedSample } from "../data/encode.ts";
 import { buildRow } from "../data/pack.ts";
 import { microBatches } from "./batches.ts";
+import { keepAll, type MemoryPlan } from "./memory-plan.ts";
 import { type MicroBatch, microBatch } from "./micro-batch.ts";
 import { type BenchOptions, onBench, outcomeDifference, outcomeOf, randomSample } from "./step.fixture.ts";
 import type { StepOptions } from "./update.ts";
@@ -122,6 +123,42 @@ it("computes more trained rows than the head takes at once", async () => {
   const halves = [unpacked(many.slice(0, 8), 64), unpacked(many.slice(8), 64)];
   const options = { tokens: 1024 };
   expect(outcomeDifference(await outcomeOf([batch], options), await outcomeOf(halves, options))).toBeLessThan(1e-5);
+});
+
+describe("memory plans", () => {
+  const batch = unpacked(samples, 48);
+  const activations = ["keep", "recompute"] as const;
+
+  it.each(activations.flatMap((kept) => [true, false].map((shared) => ({ activations: kept, shared }))))(
+    "give the same gradients: %j",
+    async (memory) => {
+      const plain = await outcomeOf([batch]);
+      const planned = await outcomeOf([batch], { memory });
+      // what is computed again comes from the same operations, but other neighbours may be fused with it
+      const most = memory.activations === "keep" ? 0 : 1e-5;
+      expect(outcomeDifference(planned, plain)).toBeLessThanOrEqual(most);
+      expect(planned.gradients.size).toBe(plain.gradients.size);
+    },
+  );
+
+  it("learn the same over several steps, evaluations between them", async () => {
+    const losses = (memory: MemoryPlan): Promise<number[]> =>
+      onBench({ memory }, async ({ stepper }) => {
+        const seen: number[] = [];
+        for (let step = 1; step <= 4; step++) {
+          const { loss, gradNorm } = await stepper.accumulate([batch]);
+          await stepper.update(step, gradNorm, adamw);
+          seen.push(loss, await stepper.evaluate([unpacked(samples.slice(0, 2), 20), batch]));
+        }
+        return seen;
+      });
+    expect(await losses({ activations: "keep", shared: true })).toEqual(await losses(keepAll));
+  });
+
+  it("refuse a second micro-batch where gradients lie over activations", async () => {
+    const two = outcomeOf([batch, batch], { memory: { activations: "keep", shared: true } });
+    await expect(two).rejects.toMatchObject({ code: "STEP_SHARED" });
+  });
 });
 
 it("evaluates to the loss of training, and changes nothing", async () => {

@@ -5,6 +5,7 @@ import { weightNames } from "../models/lora-inputs.ts";
 import { backwardEmbedding, backwardLayers } from "./backward-pass.ts";
 import { embed, forwardLayers } from "./forward-pass.ts";
 import { headChunks, mostHeadRows, runHead } from "./head-pass.ts";
+import { keepAll, savedBy } from "./memory-plan.ts";
 import type { MicroBatch } from "./micro-batch.ts";
 import type { PartParameters } from "./parameters.ts";
 import { stagePrograms } from "./programs.ts";
@@ -28,14 +29,16 @@ export interface Stepper {
 
 /** Allocates a stage's buffers; programs are compiled as their shapes are first met. */
 export function createStepper(options: StepperOptions): Stepper {
-  const { engine, config, parts, length, tokens } = options;
+  const { engine, config, parts, length, tokens, memory = keepAll } = options;
+  const region = parts.language.trained?.shared;
+  const saved = savedBy[memory.activations];
   const buffers = scope(engine);
   const backward = Object.values(parts).some((part: PartParameters) => part.trained !== undefined);
   const tower = parts.vision === undefined ? undefined : towerRoom(engine, config);
   const context: StepContext = {
     ...options,
-    programs: stagePrograms(engine, config, { projector: parts.projector.form, language: parts.language.form }),
-    space: rowSpace(buffers.allocate, config, { tokens, length }, backward),
+    programs: stagePrograms(engine, config, { projector: parts.projector.form, language: parts.language.form }, saved),
+    space: rowSpace(buffers.allocate, config, { most: { tokens, length }, saved, backward, ...(region && { region }) }),
     head: headSpace(buffers.allocate, config, mostHeadRows),
     pictures: pictureSpace(engine, config),
     ...(tower === undefined ? {} : { tower }),
@@ -45,6 +48,10 @@ export function createStepper(options: StepperOptions): Stepper {
   };
   return {
     accumulate: async (batches, signal) => {
+      if (region !== undefined && batches.length > 1) {
+        // the second forward pass would write over the first's gradients
+        throw new BugError("STEP_SHARED", { expected: "one micro-batch a step", got: String(batches.length) });
+      }
       context.summed.clear();
       const trainedTokens = batches.reduce((sum, batch) => sum + batch.targetIds.length, 0);
       let loss = 0;

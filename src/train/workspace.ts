@@ -5,11 +5,10 @@ import type { LlavaConfig } from "../models/config.ts";
 import { tokensPerPicture } from "../models/config.ts";
 import { featureWidth } from "../models/projector.ts";
 import { type Engine, type EngineBuffer, view } from "../runtime/engine.ts";
-import { type RowShape, savedNames } from "./decoder.ts";
+import type { RowShape, SavedName } from "./decoder.ts";
 
 type Floats = EngineBuffer<"float32">;
 type Ints = EngineBuffer<"int32">;
-export type SavedName = (typeof savedNames)[number];
 
 /** Buffers of one micro-batch size; those of smaller sizes are views of the same memory. */
 export interface Workspace {
@@ -21,7 +20,7 @@ export interface Workspace {
   readonly mask: Floats;
   /** layer inputs: x[0] the embeddings, x[L] the last layer's output */
   readonly x: readonly Floats[];
-  readonly saved: readonly Readonly<Record<SavedName, Floats>>[];
+  readonly saved: readonly Readonly<Partial<Record<SavedName, Floats>>>[];
   /** gradients of layer inputs and outputs, used in turn */
   readonly dx: readonly [Floats, Floats];
 }
@@ -52,22 +51,32 @@ export interface RowLimits {
   readonly length: number;
 }
 
+export interface RowSpaceOptions {
+  readonly most: RowLimits;
+  /** what a layer's forward pass leaves for its backward pass */
+  readonly saved: readonly SavedName[];
+  readonly backward: boolean;
+  /** where activations of layers go, one layer behind the other; absent: each into memory of its own */
+  readonly region?: Floats;
+}
+
 /** Allocates for the largest micro-batch; the returned function gives the views for a smaller one. */
 export function rowSpace(
   allocate: Allocate,
   { language: c }: LlavaConfig,
-  most: RowLimits,
-  backward: boolean,
+  { most, saved: names, backward, region }: RowSpaceOptions,
 ): (shape: RowShape) => Workspace {
-  const of = <D extends "float32" | "int32">(dtype: D, shape: ShapeOf): ((rows: RowShape) => EngineBuffer<D>) => {
-    // every shape is B·T times something, but the mask's, which is B·T·T
-    const whole = allocate(dtype, [
-      sizeOf(shape({ rows: 1, length: most.length })) * Math.ceil(most.tokens / most.length),
-    ]);
+  const of = <D extends "float32" | "int32">(
+    dtype: D,
+    shape: ShapeOf,
+    into: Allocate = allocate,
+  ): ((rows: RowShape) => EngineBuffer<D>) => {
+    const whole = into(dtype, [mostElements(shape, most)]);
     return (rows) => view(whole, shape(rows));
   };
   const shapes = rowShapes(c);
   const hidden = (): ((rows: RowShape) => Floats) => of("float32", shapes.hidden);
+  const kept = region === undefined ? allocate : within(region);
   const small = {
     ids: of("int32", shapes.flat),
     documents: of("int32", shapes.tokens),
@@ -76,10 +85,11 @@ export function rowSpace(
     sin: of("float32", shapes.angles),
     mask: of("float32", shapes.mask),
   };
-  const saved = Array.from({ length: c.layers }, () =>
-    savedNames.map((name) => [name, of("float32", shapes.saved[name])] as const),
-  );
-  const x = Array.from({ length: c.layers + 1 }, hidden);
+  const layers = Array.from({ length: c.layers }, () => ({
+    x: of("float32", shapes.hidden, kept),
+    saved: names.map((name) => [name, of("float32", shapes.saved[name], kept)] as const),
+  }));
+  const x = [...layers.map((layer) => layer.x), hidden()];
   const dx = backward ? ([hidden(), hidden()] as const) : ([x[0]!, x[0]!] as const);
   return (rows) => ({
     ids: small.ids(rows),
@@ -89,14 +99,39 @@ export function rowSpace(
     sin: small.sin(rows),
     mask: small.mask(rows),
     x: x.map((at) => at(rows)),
-    saved: saved.map(
-      (layer) => Object.fromEntries(layer.map(([name, at]) => [name, at(rows)])) as Record<SavedName, Floats>,
-    ),
+    saved: layers.map(({ saved }) => Object.fromEntries(saved.map(([name, at]) => [name, at(rows)]))),
     dx: [dx[0](rows), dx[1](rows)],
   });
 }
 
 type ShapeOf = (rows: RowShape) => Shape;
+
+/** Of a buffer for the largest micro-batch: every shape is B·T times something, but the mask's, which is B·T·T. */
+function mostElements(shape: ShapeOf, { tokens, length }: RowLimits): number {
+  return padded(sizeOf(shape({ rows: 1, length })) * Math.ceil(tokens / length));
+}
+
+/** Rounded up to 64 bytes. */
+const padded = (elements: number): number => Math.ceil(elements / 16) * 16;
+
+/** Elements that one layer's input and saved values take. */
+export function layerElements(c: LlavaConfig["language"], most: RowLimits, saved: readonly SavedName[]): number {
+  const shapes = rowShapes(c);
+  return [shapes.hidden, ...saved.map((name) => shapes.saved[name])].reduce(
+    (sum, shape) => sum + mostElements(shape, most),
+    0,
+  );
+}
+
+/** Hands out a region from its start. */
+function within(region: Floats): Allocate {
+  let used = 0;
+  return (dtype, shape) => {
+    const part = view(region, shape, used);
+    used += padded(sizeOf(shape));
+    return part as EngineBuffer<typeof dtype>;
+  };
+}
 
 function rowShapes(c: LlavaConfig["language"]) {
   const [k, g, d] = [c.keyValueHeads, c.heads / c.keyValueHeads, c.headSize];
