@@ -17,6 +17,7 @@ import { log } from "./progress.ts";
 import { printEvents } from "./train-json.ts";
 import { chooseTrainView } from "./train-live.ts";
 import { openQuestions } from "./train-questions.ts";
+import { showPlan } from "./train-plan.ts";
 import { askForReport } from "./train-report.ts";
 import { compareVariants, refuseFailures, runSweep, sweepTable } from "./train-sweep.ts";
 import type { TrainView } from "./train-view.ts";
@@ -24,6 +25,7 @@ import type { TrainView } from "./train-view.ts";
 interface Options {
   readonly set?: readonly string[];
   readonly sweep?: readonly string[];
+  readonly plan?: boolean;
   readonly resume?: boolean;
   readonly threads?: number;
   readonly plain?: boolean;
@@ -34,6 +36,7 @@ export function addTrain(program: Command): void {
   addVerb(program, "train <recipe>", "train a model as a recipe says")
     .option("--set <key=value>", "change a key of the recipe, e.g. stages.align.epochs=1 (repeatable)", collect)
     .option("--sweep <key=values>", "train a variant for each value, e.g. seed=0,1,2 (repeatable: a grid)", collect)
+    .option("--plan", "say what each stage will take in time and memory, and stop")
     .option("--resume", "go on where an interrupted run stopped")
     .option("--threads <n>", "threads to compute with (default: the physical cores)", wholeNumber(1, 1024))
     .option("--plain", "lines of progress instead of the live view, also on a terminal")
@@ -42,6 +45,7 @@ export function addTrain(program: Command): void {
       if (options.sweep !== undefined) return sweep(path, options, options.sweep);
       const recipe = await readRecipe(path, options.set);
       await checkRecipePaths(recipe);
+      if (options.plan === true) return showPlan(recipe, options);
       // events on the same terminal would tear the live view apart
       const view = chooseTrainView({
         plain: options.plain === true || (options.json === true && process.stdout.isTTY),

@@ -65,7 +65,16 @@ export function rowLayout(longest: number, wanted: number | "auto"): RowLayout {
   return { length, tokens: Math.max(length, targetTokens), adaptive: true };
 }
 
+/** Buffers that hold the largest micro-batch of any layout. */
+export function roomFor(layouts: readonly RowLayout[]): Pick<RowLayout, "length" | "tokens"> {
+  const most = (of: (layout: RowLayout) => number): number => layouts.reduce((n, layout) => Math.max(n, of(layout)), 0);
+  return { length: most(({ length }) => length), tokens: most(({ tokens }) => tokens) };
+}
+
 const upTo = (n: number, step: number): number => Math.ceil(n / step) * step;
+
+/** Tokens, padding included, weighted by what attention adds in long rows: proportional to their time. */
+export const rowsCost = (rows: number, length: number): number => rows * length * (1 + length / attentionParity);
 
 /** A step's documents in rows of one length. */
 export interface PackedStep {
@@ -85,7 +94,7 @@ export function packStep(lengths: readonly number[], layout: RowLayout): PackedS
   let bestCost = Infinity;
   for (let length = shortest; length <= Math.max(layout.length, shortest); length += lengthStep) {
     const rows = packRows(lengths, length);
-    const cost = rows.length * length * (1 + length / attentionParity);
+    const cost = rowsCost(rows.length, length);
     if (cost < bestCost) [best, bestCost] = [{ length, rows }, cost];
   }
   return best!;
@@ -107,10 +116,12 @@ export function microBatches(
       length,
     ),
   );
-  const most = Math.max(1, Math.floor(layout.tokens / length));
-  const count = Math.ceil(rows.length / most);
-  return Array.from({ length: count }, (_, i) => {
-    const [start, end] = [Math.floor((i * rows.length) / count), Math.floor(((i + 1) * rows.length) / count)];
-    return microBatch(rows.slice(start, end), language);
-  });
+  return cutRows(rows.length, length, layout).map(([start, end]) => microBatch(rows.slice(start, end), language));
+}
+
+/** Where each micro-batch starts and ends among a step's rows: as few as the layout allows, of nearly equal size. */
+export function cutRows(rows: number, length: number, { tokens }: RowLayout): (readonly [number, number])[] {
+  const count = Math.ceil(rows / Math.max(1, Math.floor(tokens / length)));
+  const bound = (i: number): number => Math.floor((i * rows) / count);
+  return Array.from({ length: count }, (_, i) => [bound(i), bound(i + 1)] as const);
 }

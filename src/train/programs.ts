@@ -25,7 +25,7 @@ export interface Programs {
  * 1,024 tokens), compiling again takes a tenth of a second: so the sizes used last are kept, and no more.
  * A pass may use two sizes of the head.
  */
-const kept = { layers: 6, heads: 3, projectors: 6, towers: 3 };
+export const mostPrograms = { layers: 6, heads: 3, projectors: 6, towers: 3 };
 
 /**
  * Each program is compiled on its first use.
@@ -65,13 +65,15 @@ export function stagePrograms(
       return entry.compiled;
     };
   };
-  const masks = lazily(kept.layers, (shape: RowShape) => ({ mask: maskGraph(shape, config.language.slidingWindow) }));
+  const masks = lazily(mostPrograms.layers, (shape: RowShape) => ({
+    mask: maskGraph(shape, config.language.slidingWindow),
+  }));
   return {
     mask: (shape) => masks(shape).mask(),
-    layer: lazily(kept.layers, (shape: RowShape) => layerGraphs(config.language, shape, forms.language, saved)),
-    head: lazily(kept.heads, (rows: number) => headGraphs(config.language, rows)),
-    projector: lazily(kept.projectors, (rows: number) => projectorGraphs(config, rows, forms.projector)),
-    tower: lazily(kept.towers, (pictures: number) => towerGraphs(config, pictures)),
+    layer: lazily(mostPrograms.layers, (shape: RowShape) => layerGraphs(config.language, shape, forms.language, saved)),
+    head: lazily(mostPrograms.heads, (rows: number) => headGraphs(config.language, rows)),
+    projector: lazily(mostPrograms.projectors, (rows: number) => projectorGraphs(config, rows, forms.projector)),
+    tower: lazily(mostPrograms.towers, (pictures: number) => towerGraphs(config, pictures)),
     release: async () => {
       for (const program of loaded.values()) await engine.unload(await program);
     },

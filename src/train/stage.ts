@@ -5,7 +5,7 @@ import { neededWeights } from "../models/vision.ts";
 import { someWeights } from "../models/weights.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { Assembly } from "./assemble.ts";
-import { microBatches, type RowLayout } from "./batches.ts";
+import { microBatches, roomFor } from "./batches.ts";
 import { dropOldBest } from "./best.ts";
 import { checkpointBytes, restoreCheckpoint } from "./checkpoint.ts";
 import {
@@ -30,12 +30,14 @@ import {
   type SkippedStep,
 } from "./not-finite.ts";
 import { optimisers } from "./optimisers/registry.ts";
+import { sharedRoom } from "./memory-plan.ts";
 import { loadPart, type PartParameters } from "./parameters.ts";
 import type { Questions } from "./questions.ts";
 import type { StagePictures } from "./pixels.ts";
 import { requireCheckpointRoom } from "./room.ts";
 import { learningRateFactor } from "./schedule.ts";
 import type { StageData } from "./stage-data.ts";
+import { machineBytes, planStage } from "./stage-plan.ts";
 import { settleStage, watchStage } from "./stage-watch.ts";
 import { createStepper, type Stepper } from "./step.ts";
 import type { Parts } from "./step-context.ts";
@@ -68,17 +70,21 @@ export async function trainStage(options: StageOptions): Promise<StoredCheckpoin
   const { engine, assembly, weights, data, features } = options;
   const optimiser = optimisers[data.stage.optimizer].create(engine);
   const { vision, features: chosen } = assembly.config;
+  const { memory } = planStage(data, { config: assembly.config, optimiser, total: machineBytes() });
+  const room = roomFor([data.layout, ...(data.heldOut ? [data.heldOut.layout] : [])]);
   const seeing = someWeights(weights.vision, neededWeights(vision, chosen));
   const parts: Parts = {
     ...(data.stage.train.includes("vision")
       ? { vision: await loadPart(engine, "vision", seeing, true, { optimiser }) }
       : {}),
     projector: await loadStagePart(engine, "projector", weights.projector, data.stage, { optimiser }),
-    language: await loadStagePart(engine, "language", weights.language, data.stage, { optimiser }),
+    language: await loadStagePart(engine, "language", weights.language, data.stage, {
+      optimiser,
+      ...(memory.shared && { shared: sharedRoom(assembly.config.language, room, memory.activations) }),
+    }),
   };
   if (options.resumeFrom) await restoreCheckpoint(engine, parts, options.resumeFrom);
-  const room = roomFor([data.layout, ...(data.heldOut ? [data.heldOut.layout] : [])]);
-  const stepper = createStepper({ engine, config: assembly.config, parts, ...room, features: features.load });
+  const stepper = createStepper({ engine, config: assembly.config, parts, ...room, features: features.load, memory });
   try {
     return await makeSteps({ ...options, parts, stepper });
   } finally {
@@ -86,12 +92,6 @@ export async function trainStage(options: StageOptions): Promise<StoredCheckpoin
     await optimiser.release?.();
     for (const part of Object.values(parts) as PartParameters[]) part.release();
   }
-}
-
-/** Buffers that hold the largest micro-batch of any layout. */
-function roomFor(layouts: readonly RowLayout[]): Pick<RowLayout, "length" | "tokens"> {
-  const most = (of: (layout: RowLayout) => number): number => layouts.reduce((n, layout) => Math.max(n, of(layout)), 0);
-  return { length: most(({ length }) => length), tokens: most(({ tokens }) => tokens) };
 }
 
 interface RunningStage extends StageOptions {
