@@ -69,6 +69,7 @@ it("trains every variant once, whatever happens between, and compares them", asy
   expect(done.results.map(({ values }) => values)).toEqual([{ learning_rate: "1e-2" }, { learning_rate: "1e-5" }]);
   expect(done.results[0]!.held_out_loss).toBeLessThan(done.results[1]!.held_out_loss!);
   expect(await readdir(done.results[0]!.model!)).toContain("model.safetensors");
+  expect(await readdir(done.results[0]!.output)).not.toContain("checkpoints");
   expect(JSON.parse(await readFile(done.path, "utf8"))).toEqual(done.results);
 
   expect(await sweep({ resume: true })).toEqual(done);

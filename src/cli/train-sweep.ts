@@ -1,5 +1,5 @@
 // `llava train --sweep`: runs every variant of a recipe into a folder of its own, and compares what came of them.
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { BugError, InputError, LlavaError, RunError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/node.ts";
@@ -53,6 +53,8 @@ export async function runSweep(path: string, options: SweepOptions): Promise<Swe
     log(`\nvariant ${i + 1} of ${planned.length}: ${variant.name}${done ? ", done before" : left}`);
     const started = performance.now();
     const failed = done ? undefined : await attempt(() => options.run(recipe));
+    // nothing goes on from a finished variant, and twenty of them would fill a disk
+    if (failed === undefined) await rm(join(recipe.output, "checkpoints"), { recursive: true, force: true });
     if (!done) [spent, trained] = [spent + (performance.now() - started) / 1000, trained + 1];
     results.push(await resultOf(variant, recipe, failed));
     await writeFileAtomic(file, `${JSON.stringify(sortResults(results, sortedBy), null, 2)}\n`);

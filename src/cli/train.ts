@@ -73,7 +73,8 @@ async function sweep(path: string, options: Options, keys: readonly string[]): P
     run: (recipe) => runRecipe(recipe, { ...options, resume: true, json: false }, chooseTrainView({ plain })),
   });
   const report = await compareVariants(done);
-  if (options.json) printJson({ ...done, ...(report && { report }) });
+  if (options.json)
+    printJson({ type: "result", results: done.results, sorted_by: done.sortedBy, sweep: done.path, report });
   else {
     const best = done.results[0]!.model ?? "none";
     print(`${sweepTable(done.results)}\n\nbest    ${best}\nall     ${done.path}${report ? `\nreport  ${report}` : ""}`);
