@@ -1,6 +1,7 @@
 // Evaluation during training: it changes nothing, keeps the best, stops in time, and survives crashes.
 import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -221,6 +222,22 @@ describe("a stage that gets no better", () => {
     expect(await sha(join(recipe.output, "model"))).toBe(await sha(join(folder, "patient", "model")));
   });
 });
+
+it.each(["last", "best"])(
+  "ends well when the best weights are damaged and those of the %s were to be kept",
+  async (keep) => {
+    const evaluate = `{ every: 1, questions: ${folder}/pope.jsonl, keep: ${keep} }`;
+    const recipe = await recipeFor(`damaged-${keep}`, evaluate, "stages.instruct.epochs=0.5");
+    const file = join(recipe.output, "checkpoints", "best", "instruct-000001", "state.safetensors");
+    const onEvent = (event: TrainEvent): void => {
+      if (event.type === "evaluation" && event.metrics.step === 2) truncateSync(file, 100);
+    };
+    const { events } = await run(recipe, { onEvent });
+    expect(events).toContainEqual({ type: "lost", stage: "instruct", step: 1 });
+    expect(await readdir(recipe.output)).toContain("model");
+    expect(await readdir(recipe.output)).not.toContain("model-best");
+  },
+);
 
 it("refuses bad questions before anything is written", async () => {
   await writeFile(join(folder, "bad.jsonl"), '{"question_id": 1, "image": "none.png", "text": "?", "label": "no"}\n');

@@ -81,6 +81,10 @@ function describe(
       return [describeEvaluation(event.metrics)];
     case "stopped":
       return [`${event.stage}: stopped after step ${event.step}, as nothing was better than step ${event.best}`];
+    case "lost":
+      return [
+        `warning: the weights of step ${event.step}, the best of ${event.stage}, are damaged; the last step's stay`,
+      ];
     case "interrupted":
       return [`stopped; ${event.stage} is saved up to step ${event.step}`];
     case "saved":

@@ -1,7 +1,6 @@
 // The weights of a stage's best evaluation: `checkpoints/best/STAGE-000300`, without what the optimiser keeps.
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { RunError } from "../errors.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { checkpointBytes, finishedWeights } from "./checkpoint.ts";
 import {
@@ -42,16 +41,10 @@ export async function dropOldBest(folder: string, stage: string): Promise<void> 
   }
 }
 
-/** Throws `BEST_MISSING` when the weights of that evaluation are not there, or not what was written. */
-export async function findBest(folder: string, stage: string, step: number): Promise<StoredCheckpoint> {
+/** Undefined when the weights of that evaluation are not there, or not what was written. */
+export async function findBest(folder: string, stage: string, step: number): Promise<StoredCheckpoint | undefined> {
   const found = (await listCheckpoints(bestFolder(folder), [stage])).find((best) => best.step === step);
-  if (found !== undefined && (await isIntact(found))) return found;
-  throw new RunError("BEST_MISSING", {
-    expected: `the weights of step ${step}, the best of stage ${stage}`,
-    got: found === undefined ? "none" : "other bytes than were written",
-    where: bestFolder(folder),
-    fix: "train again in another output folder",
-  });
+  return found !== undefined && (await isIntact(found)) ? found : undefined;
 }
 
 /** Puts the best weights into the engine. */

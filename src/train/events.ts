@@ -39,6 +39,8 @@ export type TrainEvent =
   | { readonly type: "evaluation"; readonly metrics: EvaluationMetrics }
   /** the stage ends early: so many evaluations in a row were no better than that of step `best` */
   | { readonly type: "stopped"; readonly stage: string; readonly step: number; readonly best: number }
+  /** the weights of the stage's best evaluation are damaged: those of its last step stand in for them */
+  | { readonly type: "lost"; readonly stage: string; readonly step: number }
   | { readonly type: "checkpoint"; readonly path: string }
   /** everything up to this step is saved */
   | { readonly type: "interrupted"; readonly stage: string; readonly step: number }

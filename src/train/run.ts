@@ -224,9 +224,11 @@ async function save(run: Run, weights: Trained, name: string): Promise<void> {
 /** `model-best` beside `model`: the weights of the last stage's best evaluation, where `model` has those of its last step. */
 async function saveBest(run: Run, before: Trained, { stage, state }: StoredCheckpoint, folder: string): Promise<void> {
   const last = run.recipe.stages.at(-1)!;
-  const best = state?.watch?.best;
-  if (last.evaluate?.keep !== "last" || best === undefined) return;
-  await save(run, await afterStage(before, last, await findBest(folder, stage, best.step)), "model-best");
+  if (last.evaluate?.keep !== "last" || state?.watch?.best === undefined) return;
+  const { step } = state.watch.best;
+  const best = await findBest(folder, stage, step);
+  if (best === undefined) run.emit({ type: "lost", stage, step });
+  else await save(run, await afterStage(before, last, best), "model-best");
 }
 
 /** The model remembers the template of its last stage, so that it is asked the way it was trained. */

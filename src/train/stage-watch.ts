@@ -47,9 +47,14 @@ export async function watchStage(
 }
 
 /** Leaves the weights that the recipe asks for in the engine: those of the last step, or of the best evaluation. */
-export async function settleStage({ data, engine, parts, folder }: StageWatch, state?: WatchState): Promise<void> {
+export async function settleStage(
+  { data, engine, parts, folder, emit }: StageWatch,
+  state: WatchState | undefined,
+): Promise<void> {
   const { stage } = data;
-  const best = state?.best?.step;
-  if (stage.evaluate?.keep !== "best" || best === undefined || best === state?.step) return;
-  await restoreBest(engine, parts, await findBest(folder, stage.name, best));
+  const step = state?.best?.step;
+  if (stage.evaluate?.keep !== "best" || step === undefined || step === state?.step) return;
+  const best = await findBest(folder, stage.name, step);
+  if (best === undefined) emit({ type: "lost", stage: stage.name, step });
+  else await restoreBest(engine, parts, best);
 }
