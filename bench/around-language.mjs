@@ -1,4 +1,4 @@
-// A llava config around a language model alone, for programs that ask for a whole one; no picture stands in their rows.
+// A llava config around a language model, for programs that ask for a whole one; of its tower only the 49 features of 768 matter.
 import { parseLlavaConfig } from "../dist/models/config.js";
 
 /** `language` is a parsed config, or the text_config of one. */
@@ -11,11 +11,11 @@ export function aroundLanguage(language) {
       vision_feature_layer: -1,
       vision_config: {
         model_type: "clip_vision_model",
-        hidden_size: 16,
-        intermediate_size: 16,
+        hidden_size: 768,
+        intermediate_size: 768,
         num_hidden_layers: 1,
-        num_attention_heads: 1,
-        image_size: 16,
+        num_attention_heads: 12,
+        image_size: 112,
         patch_size: 16,
       },
       text_config: parsed ? language.raw : language,

@@ -1,8 +1,10 @@
 // Training steps of ours and of PyTorch in turn, in one run: machines drift, so only ratios within a run count.
 //
 //   npm run build && node bench/compare-step.mjs [--rounds 3] [--steps 8] [--threads 2] [--python python3]
-//       [--bf16] [--malloc] [--lora 16] [--json] [--tiny]
+//       [--task step|packed|align] [--bf16] [--malloc] [--lora 16] [--json] [--tiny]
 //
+// --task: see step.mjs; packed sets ours in rows of packed documents beside ours in plain rows, align freezes the
+// language model in ours and theirs.
 // --bf16 adds PyTorch under bfloat16 autocast; --malloc adds each with a malloc that keeps its pages;
 // --lora trains adapters of that rank on all linear layers, PyTorch by PEFT.
 import { spawnSync } from "node:child_process";
@@ -20,6 +22,7 @@ const { values: options } = parseArgs({
     malloc: { type: "boolean", default: false },
     lora: { type: "string" },
     json: { type: "boolean", default: false },
+    task: { type: "string", default: "step" },
     tiny: { type: "boolean", default: false },
   },
 });
@@ -34,10 +37,13 @@ const keepingMalloc = {
 };
 const ours = [process.execPath, "step.mjs"];
 const torch = [options.python, "step.py"];
+const { task } = options;
+const theirs = task === "align" ? ["--task", "align"] : [];
 const contenders = [
-  { name: "ours", command: ours },
-  { name: "PyTorch float32", command: torch },
-  ...(options.bf16 ? [{ name: "PyTorch bfloat16", command: torch, flags: ["--bf16"] }] : []),
+  { name: task === "step" ? "ours" : `ours, ${task}`, command: ours, flags: ["--task", task] },
+  ...(task === "packed" ? [{ name: "ours, plain", command: ours }] : []),
+  { name: "PyTorch float32", command: torch, flags: theirs },
+  ...(options.bf16 ? [{ name: "PyTorch bfloat16", command: torch, flags: [...theirs, "--bf16"] }] : []),
 ].flatMap((each) => [each, ...(options.malloc ? [{ ...each, name: `${each.name}, malloc`, env: keepingMalloc }] : [])]);
 
 function run({ name, command: [program, file], flags = [], env = {} }) {
@@ -67,13 +73,15 @@ for (let round = 1; round <= Number(options.rounds); round++) {
 const rows = [...runs].map(([name, results]) => ({
   name,
   seconds: median(results.flatMap((result) => result.seconds.slice(warmup))),
+  tokens: results[0].tokens,
   peak_mb: Math.max(...results.map((result) => result.peak_mb)),
   first_loss: results[0].losses[0],
   last_loss: results[0].losses.at(-1),
 }));
 const table = rows.map((row) => ({
   ...row,
-  speed: row.seconds / rows[0].seconds,
+  // by the token: packed rows hold a few of padding
+  speed: (row.seconds / row.tokens) * (rows[0].tokens / rows[0].seconds),
   memory: rows[0].peak_mb / row.peak_mb,
 }));
 if (options.json) console.log(JSON.stringify({ cpu: cpus()[0].model, ...options, results: table }));
