@@ -18,6 +18,8 @@ import { isWhole, sizesOf, stageWork, type StepWork } from "./stage-work.ts";
 
 export interface PlannedStage {
   readonly memory: MemoryPlan;
+  /** buffers for the largest micro-batch of training and of evaluation */
+  readonly room: StageMemory["room"];
   /** at the peak, besides what the process holds before the stage */
   readonly bytes: number;
   /** for people: why this plan and no other */
@@ -58,12 +60,14 @@ export function planStage(data: StageData, options: PlanOptions): PlannedStage {
     return { memory, bytes: predictBytes(stage, memory) };
   });
   const [keep, recompute] = plans as [(typeof plans)[0], (typeof plans)[0]];
-  const room = share * options.total;
+  const { room } = stage;
+  const most = share * options.total;
   const mb = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
-  if (keep.bytes <= room) return { ...keep, work, why: `activations fit; ${gradients}` };
-  const fits = recompute.bytes <= room ? "are computed again" : "are computed again, and even so it may not fit";
+  if (keep.bytes <= most) return { ...keep, room, work, why: `activations fit; ${gradients}` };
+  const fits = recompute.bytes <= most ? "are computed again" : "are computed again, and even so it may not fit";
   return {
     ...recompute,
+    room,
     work,
     why: `${mb(keep.bytes)} of ${mb(options.total)} in all: activations ${fits}; ${gradients}`,
   };

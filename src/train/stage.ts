@@ -5,7 +5,7 @@ import { neededWeights } from "../models/vision.ts";
 import { someWeights } from "../models/weights.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { Assembly } from "./assemble.ts";
-import { microBatches, roomFor } from "./batches.ts";
+import { microBatches } from "./batches.ts";
 import { dropOldBest } from "./best.ts";
 import { checkpointBytes, restoreCheckpoint } from "./checkpoint.ts";
 import {
@@ -70,8 +70,7 @@ export async function trainStage(options: StageOptions): Promise<StoredCheckpoin
   const { engine, assembly, weights, data, features } = options;
   const optimiser = optimisers[data.stage.optimizer].create(engine);
   const { vision, features: chosen } = assembly.config;
-  const { memory } = planStage(data, { config: assembly.config, optimiser, total: machineBytes() });
-  const room = roomFor([data.layout, ...(data.heldOut ? [data.heldOut.layout] : [])]);
+  const { memory, room } = planStage(data, { config: assembly.config, optimiser, total: machineBytes() });
   const seeing = someWeights(weights.vision, neededWeights(vision, chosen));
   const parts: Parts = {
     ...(data.stage.train.includes("vision")
