@@ -33,7 +33,7 @@ export function attemptsAt(order: Order, ledger: Ledger, budget: Budget, policy:
   return {
     async open(to, most) {
       const reserved = costOf(most, to.price);
-      if (!(await budget.reserve(reserved))) throw spent(budget, reserved);
+      if (!(await budget.reserve(reserved))) throw budgetSpent(budget, reserved);
       // a request in doubt goes under the same name, for the endpoint to see that it is the same
       const nonce = ledger.doubt(order.key)?.nonce ?? randomBytes(12).toString("hex");
       const n = ++tried;
@@ -97,7 +97,8 @@ function outcomeRow(sent: Sent, attempt: Attempt | undefined, settles: boolean):
   return { t: "failed", ...common, ...unknown, code, got, nonce, ...kept };
 }
 
-function spent(budget: Budget, needed: number): InputError {
+/** `BUDGET_SPENT`: the budget has no room for a request that may cost `needed` nanodollars. */
+export function budgetSpent(budget: Budget, needed: number): InputError {
   return new InputError("BUDGET_SPENT", {
     expected: `${showMoney(needed)} for the next request at most`,
     got: `${showMoney(Math.max(0, budget.limit - budget.spent))} left of ${showMoney(budget.limit)}`,

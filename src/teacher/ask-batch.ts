@@ -6,9 +6,8 @@ import type { Budget } from "../endpoint/budget.ts";
 import { sleep } from "../endpoint/endpoint.ts";
 import type { Ledger } from "../endpoint/ledger.ts";
 import type { BatchRow } from "../endpoint/ledger-rows.ts";
-import type { DoubtPolicy } from "../endpoint/ledgered.ts";
+import { budgetSpent, type DoubtPolicy } from "../endpoint/ledgered.ts";
 import { costOf, mostTokens, type Price } from "../endpoint/price.ts";
-import { InputError } from "../errors.ts";
 import { collectBatch } from "./collect-batch.ts";
 import type { Skipped, TeacherRequest } from "./messages.ts";
 import type { Progress } from "./progress.ts";
@@ -58,8 +57,7 @@ export async function askInBatches(
     if (queue.ended()) return true;
     if (opened.length > 0) continue;
     if (any || ledger.totals.answers > 0) return false;
-    const got = `less than that left of ${budget.limit} nanodollars`;
-    throw new InputError("BUDGET_SPENT", { expected: "room for one request", got, where: "--budget", fix: "raise it" });
+    throw budgetSpent(budget, queue.needed());
   }
 }
 
@@ -73,7 +71,7 @@ interface Queued {
 function openQueue(
   requests: AsyncGenerator<TeacherRequest | Skipped>,
   { ledger, budget, progress, price, inDoubt, batchSize = 10_000 }: BatchOptions,
-): { next(): Promise<Queued[]>; ended(): boolean } {
+): { next(): Promise<Queued[]>; ended(): boolean; needed(): number } {
   const share = price.batch ?? 1;
   let held: Queued | undefined;
   let done = false;
@@ -97,6 +95,7 @@ function openQueue(
   };
   return {
     ended: () => done && held === undefined,
+    needed: () => held?.cost ?? 0,
     async next() {
       const chunk = new Map<string, Queued>();
       let bytes = 0;
