@@ -57,7 +57,7 @@ export function addTeach(program: Command): void {
         .choices(["object", "picture"])
         .default("object"),
     )
-    .option("--smallest <share>", "facts: ask after objects that cover this share of a picture", Number, 0.001)
+    .option("--smallest <share>", "facts: ask after objects that cover this share of a picture", decimal(0, 1), 0.001)
     .option("--model <name>", "endpoint: the model to ask")
     .option("--key-env <variable>", "endpoint: the environment variable that holds the key")
     .option("--concurrency <n>", "endpoint: most requests at once", wholeNumber(1, 1024), 8)
