@@ -1,5 +1,4 @@
 // A run that trains an adapter: resumable bit for bit, saved as PEFT's files beside the weights it stands on, merged on demand.
-import { createHash } from "node:crypto";
 import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,7 +13,7 @@ import type { TrainEvent } from "../src/train/events.ts";
 import { parseRecipe } from "../src/train/recipe-read.ts";
 import type { Recipe } from "../src/train/recipe.ts";
 import { train } from "../src/train/run.ts";
-import { writeTinyProject } from "./tiny-bases.ts";
+import { weightsHash, writeTinyProject } from "./tiny-bases.ts";
 
 let folder: string;
 let engine: Engine;
@@ -39,12 +38,8 @@ async function recipeFor(name: string, keys: string): Promise<Recipe> {
 const run = (recipe: Recipe, onEvent?: (event: TrainEvent) => void, resume = false) =>
   train(recipe, { engine, resume, ...(onEvent && { onEvent }) });
 
-const hash = async (path: string): Promise<string> =>
-  createHash("sha256")
-    .update(await readFile(path))
-    .digest("hex");
 const hashes = (model: string): Promise<string[]> =>
-  Promise.all(["model.safetensors", "adapter_model.safetensors"].map((name) => hash(join(model, name))));
+  Promise.all(["model.safetensors", "adapter_model.safetensors"].map((name) => weightsHash(model, name)));
 
 const weight = "model.layers.0.self_attn.q_proj.weight";
 

@@ -1,6 +1,5 @@
 // Every optimiser through whole runs: it learns, and a run that was cut off ends as one that was not.
-import { createHash } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -13,7 +12,7 @@ import { optimiserNames } from "../src/train/optimisers/registry.ts";
 import { parseRecipe } from "../src/train/recipe-read.ts";
 import type { Recipe } from "../src/train/recipe.ts";
 import { train } from "../src/train/run.ts";
-import { writeTinyProject } from "./tiny-bases.ts";
+import { weightsHash, writeTinyProject } from "./tiny-bases.ts";
 
 let folder: string;
 let engine: Engine;
@@ -47,9 +46,8 @@ async function crash(recipe: Recipe, step: number): Promise<void> {
 }
 
 async function outcome({ output }: Recipe): Promise<{ model: string; losses: number[] }> {
-  const weights = await readFile(join(output, "model", "model.safetensors"));
   const { steps } = await readMetrics(join(output, "metrics.jsonl"));
-  return { model: createHash("sha256").update(weights).digest("hex"), losses: steps.map(({ loss }) => loss) };
+  return { model: await weightsHash(join(output, "model")), losses: steps.map(({ loss }) => loss) };
 }
 
 /** What a checkpoint keeps beside the weights, with its dtype. */

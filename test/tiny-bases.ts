@@ -1,5 +1,6 @@
 // Two tiny random base models as folders, and drawn pictures with samples: a whole training run in a second.
-import { mkdir, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeSamples } from "../src/data/samples.ts";
 import type { Sample } from "../src/data/sample.ts";
@@ -96,4 +97,11 @@ output: ${join(folder, name)}
 cache: ${join(folder, "cache")}
 seed: 7
 `;
+}
+
+/** What a folder's weights are known by: equal only where every byte is. */
+export async function weightsHash(model: string, file = "model.safetensors"): Promise<string> {
+  return createHash("sha256")
+    .update(await readFile(join(model, file)))
+    .digest("hex");
 }

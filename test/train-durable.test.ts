@@ -17,7 +17,7 @@ import { readMetrics } from "../src/train/metrics.ts";
 import { parseRecipe } from "../src/train/recipe-read.ts";
 import type { Recipe } from "../src/train/recipe.ts";
 import { train, type TrainOptions } from "../src/train/run.ts";
-import { writeTinyProject } from "./tiny-bases.ts";
+import { weightsHash, writeTinyProject } from "./tiny-bases.ts";
 
 let root: string;
 let engine: Engine;
@@ -60,9 +60,8 @@ const stopAt = (stage: string, step: number): Partial<TrainOptions> => {
 
 /** The model's digest and the metrics without their times. */
 async function outcome({ output }: Recipe): Promise<object> {
-  const model = createHash("sha256").update(await readFile(join(output, "model", "model.safetensors")));
   const { steps } = await readMetrics(join(output, "metrics.jsonl"));
-  return { model: model.digest("hex"), metrics: steps.map((line) => ({ ...line, seconds: 0 })) };
+  return { model: await weightsHash(join(output, "model")), metrics: steps.map((line) => ({ ...line, seconds: 0 })) };
 }
 
 /** Every file of a folder by its digest. */

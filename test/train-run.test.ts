@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +10,7 @@ import { readMetrics, type StepMetrics } from "../src/train/metrics.ts";
 import { parseRecipe } from "../src/train/recipe-read.ts";
 import type { Recipe } from "../src/train/recipe.ts";
 import { train, type TrainOptions } from "../src/train/run.ts";
-import { writeTinyProject } from "./tiny-bases.ts";
+import { weightsHash, writeTinyProject } from "./tiny-bases.ts";
 
 let folder: string;
 let engine: Engine;
@@ -48,10 +47,9 @@ interface Outcome {
 
 /** The model's hash, and the metrics without the time they took. */
 async function outcome({ output }: Recipe): Promise<Outcome> {
-  const weights = await readFile(join(output, "model", "model.safetensors"));
   const { steps } = await readMetrics(join(output, "metrics.jsonl"));
   return {
-    model: createHash("sha256").update(weights).digest("hex"),
+    model: await weightsHash(join(output, "model")),
     metrics: steps.map((line) => ({ ...line, seconds: 0 })),
   };
 }

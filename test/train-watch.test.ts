@@ -1,6 +1,5 @@
 // Evaluation during training: it changes nothing, keeps the best, stops in time, and survives crashes.
-import { createHash } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,7 +14,7 @@ import { readMetrics } from "../src/train/metrics.ts";
 import { parseRecipe } from "../src/train/recipe-read.ts";
 import type { Recipe } from "../src/train/recipe.ts";
 import { train, type TrainedRun } from "../src/train/run.ts";
-import { writeTinyProject } from "./tiny-bases.ts";
+import { weightsHash, writeTinyProject } from "./tiny-bases.ts";
 
 let folder: string;
 let engine: Engine;
@@ -59,18 +58,13 @@ async function run(recipe: Recipe, options: RunOptions = {}): Promise<{ run: Tra
   return { run: await train(recipe, { engine, openQuestions, ...options, onEvent }), events };
 }
 
-async function sha(path: string): Promise<string> {
-  const bytes = await readFile(join(path, "model.safetensors"));
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
 /** All that a run leaves, without the time it took. */
 async function outcome({ output }: Recipe): Promise<object> {
   const { steps, evaluations } = await readMetrics(join(output, "metrics.jsonl"));
   const timeless = (lines: readonly object[]): object[] => lines.map((line) => ({ ...line, seconds: 0 }));
   return {
-    model: await sha(join(output, "model")),
-    best: await sha(join(output, "model-best")),
+    model: await weightsHash(join(output, "model")),
+    best: await weightsHash(join(output, "model-best")),
     steps: timeless(steps),
     evaluations: timeless(evaluations),
   };
@@ -94,7 +88,7 @@ describe("an evaluated run", () => {
   it("trains the very model that it trains without", async () => {
     const plain = await recipeFor("plain");
     await run(plain);
-    expect(await sha(join(plain.output, "model"))).toBe(await sha(join(recipe.output, "model")));
+    expect(await weightsHash(join(plain.output, "model"))).toBe(await weightsHash(join(recipe.output, "model")));
     const [with_, without] = await Promise.all(
       [recipe, plain].map(({ output }) => readMetrics(join(output, "metrics.jsonl"))),
     );
@@ -207,8 +201,8 @@ describe("a stage that gets no better", () => {
     expect(await readdir(recipe.output)).not.toContain("model-best");
     const whole = await recipeFor("impatient", patient(""));
     await run(whole);
-    expect(await sha(join(recipe.output, "model"))).toBe(await sha(join(whole.output, "model-best")));
-    expect(await sha(join(recipe.output, "model"))).not.toBe(await sha(join(whole.output, "model")));
+    expect(await weightsHash(join(recipe.output, "model"))).toBe(await weightsHash(join(whole.output, "model-best")));
+    expect(await weightsHash(join(recipe.output, "model"))).not.toBe(await weightsHash(join(whole.output, "model")));
   });
 
   it("has the same patience after a crash", async () => {
@@ -219,7 +213,7 @@ describe("a stage that gets no better", () => {
     await expect(run(recipe, { onEvent })).rejects.toThrow(Crash);
     const { events } = await run(recipe, { resume: true });
     expect(events.find(({ type }) => type === "stopped")).toMatchObject({ stage: "instruct", step: 3, best: 1 });
-    expect(await sha(join(recipe.output, "model"))).toBe(await sha(join(folder, "patient", "model")));
+    expect(await weightsHash(join(recipe.output, "model"))).toBe(await weightsHash(join(folder, "patient", "model")));
   });
 });
 
