@@ -4,26 +4,54 @@ import { join } from "node:path";
 import type { CaptionedPicture, Sample } from "../data/sample.ts";
 import { writeSamples } from "../data/samples.ts";
 import type { Source } from "../data/sources/source.ts";
-import { splitByPicture } from "../data/split.ts";
+import { checkSplit } from "../data/split.ts";
 import { InputError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/node.ts";
 import { defaultMixture, type FactKindName } from "../teacher/facts/kinds.ts";
 import { factQuestions, presenceQuestions } from "../teacher/facts/questions.ts";
 import type { Mixture } from "../teacher/facts/survey.ts";
+import { interruptible } from "./interrupt.ts";
+import { grouped } from "./output.ts";
+import { log, startProgress } from "./progress.ts";
+
+/** Pictures that can be read as often as needed, and how many there are. */
+export type Pictures = Pick<Source, "pictures" | "count">;
 
 /** Pictures for training, and those that training never sees. */
 export interface Divided {
-  readonly training: readonly CaptionedPicture[];
+  readonly training: Pictures;
   readonly keptOut: readonly CaptionedPicture[];
 }
 
 /** Keeps the last `keepOut` pictures out; throws `SPLIT_SIZE` when too few would be left. */
-export async function divide(source: Source, keepOut: number): Promise<Divided> {
-  const pictures: CaptionedPicture[] = [];
-  for await (const picture of source.pictures()) pictures.push(picture);
-  if (keepOut === 0) return { training: pictures, keptOut: [] };
-  const { training, heldOut } = splitByPicture(pictures, ({ image }) => [image], { last: keepOut });
-  return { training, keptOut: heldOut };
+export async function divide(source: Pictures, keepOut: number): Promise<Divided> {
+  if (keepOut === 0) return { training: source, keptOut: [] };
+  checkSplit(keepOut, source.count);
+  const count = source.count - keepOut;
+  const keptOut: CaptionedPicture[] = [];
+  let place = 0;
+  for await (const picture of source.pictures()) if (place++ >= count) keptOut.push(picture);
+  const training = async function* (): AsyncGenerator<CaptionedPicture> {
+    let left = count;
+    for await (const picture of source.pictures()) {
+      if (left-- === 0) return;
+      yield picture;
+    }
+  };
+  return { training: { count, pictures: training }, keptOut };
+}
+
+/** Writes the pictures of shards as files, where a source has its pictures there. */
+export async function unpackPictures({
+  unpack,
+  count,
+  imagesRoot,
+}: Pick<Source, "unpack" | "count" | "imagesRoot">): Promise<void> {
+  if (unpack === undefined) return;
+  const progress = startProgress({ label: "unpack", unit: "pictures", total: count });
+  const written = await interruptible((signal) => unpack({ signal, onProgress: (done) => progress.update(done) }));
+  progress.finish();
+  if (written > 0) log(`unpacked ${grouped(written)} pictures into ${imagesRoot}`);
 }
 
 /** "presence,count=3" → the mixture with these kinds alone; without an amount a kind keeps its default. */

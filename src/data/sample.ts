@@ -31,4 +31,8 @@ export interface CaptionedPicture {
   readonly captions: readonly string[];
   /** undefined when the source has no boxes at all (then absence can't be concluded) */
   readonly objects?: readonly BoxedObject[];
+  /** phrases about parts of the picture, each with the part's box; undefined when the source has none */
+  readonly regions?: readonly BoxedObject[];
+  /** boxes were drawn around what was spoken of: something without a box may be there all the same, or more often */
+  readonly partial?: boolean;
 }

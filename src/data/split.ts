@@ -2,8 +2,8 @@
 import { InputError } from "../errors.ts";
 import { random } from "./random.ts";
 
-/** Which pictures to keep out: the last as they appear, or a number or share of them that their names decide. */
-export type SplitRule = { readonly last: number } | { readonly count: number } | { readonly fraction: number };
+/** How many pictures to keep out, or which share of them; their names decide which. */
+export type SplitRule = { readonly count: number } | { readonly fraction: number };
 
 export interface Division<T> {
   readonly training: readonly T[];
@@ -11,25 +11,6 @@ export interface Division<T> {
   readonly heldOut: readonly T[];
   /** items with pictures on both sides; they belong to neither */
   readonly mixed: readonly T[];
-}
-
-export interface Split<T> extends Division<T> {
-  /** the pictures that were kept out, in order of appearance */
-  readonly pictures: readonly string[];
-}
-
-/**
- * Splits items (samples or captioned pictures) by the pictures they show; items without pictures are for training.
- *
- * @throws InputError `SPLIT_SIZE` when nothing would be left on either side
- */
-export function splitByPicture<T>(
-  items: readonly T[],
-  picturesOf: (item: T) => readonly string[],
-  rule: SplitRule,
-): Split<T> {
-  const pictures = choosePictures(items.flatMap(picturesOf), rule);
-  return { ...divideByPicture(items, picturesOf, new Set(pictures)), pictures };
 }
 
 /** Divides items by the pictures that are kept out. */
@@ -47,6 +28,20 @@ export function divideByPicture<T>(
     (hidden === 0 ? training : hidden === shown.length ? heldOut : mixed).push(item);
   }
   return { training, heldOut, mixed };
+}
+
+/** Throws `SPLIT_SIZE` unless something is left on either side. */
+export function checkSplit(
+  count: number,
+  pictures: number,
+  { got = String(count), where }: { readonly got?: string; readonly where?: string } = {},
+): void {
+  if (Number.isInteger(count) && count >= 1 && count < pictures) return;
+  throw new InputError("SPLIT_SIZE", {
+    expected: `between 1 and ${pictures - 1} of ${pictures} pictures to keep out`,
+    got,
+    ...(where === undefined ? {} : { where }),
+  });
 }
 
 export interface ChooseOptions {
@@ -68,15 +63,11 @@ export function choosePictures(
   { keyOf = (picture) => picture, where }: ChooseOptions = {},
 ): readonly string[] {
   const pictures = [...new Set(appearing)];
-  const count = "last" in rule ? rule.last : "count" in rule ? rule.count : Math.round(rule.fraction * pictures.length);
-  if (!Number.isInteger(count) || count < 1 || count >= pictures.length) {
-    throw new InputError("SPLIT_SIZE", {
-      expected: `between 1 and ${pictures.length - 1} of ${pictures.length} pictures to keep out`,
-      got: "fraction" in rule ? `a share of ${rule.fraction}, which is ${count}` : String(count),
-      ...(where === undefined ? {} : { where }),
-    });
-  }
-  if ("last" in rule) return pictures.slice(-count);
+  const count = "count" in rule ? rule.count : Math.round(rule.fraction * pictures.length);
+  checkSplit(count, pictures.length, {
+    got: "fraction" in rule ? `a share of ${rule.fraction}, which is ${count}` : String(count),
+    ...(where === undefined ? {} : { where }),
+  });
   const places = pictures.map((picture) => ({ picture, place: random("kept out", keyOf(picture)).float() }));
   const out = new Set(
     places

@@ -12,9 +12,9 @@ export function shown(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
-/** The first few of a list, and how many more. */
-export function listed(names: readonly string[], most = 5): string {
-  const more = names.length > most ? `, and ${names.length - most} more` : "";
+/** The first few of a list, and how many more; `all` counts those that `names` leaves out. */
+export function listed(names: readonly string[], most = 5, all = names.length): string {
+  const more = all > most ? `, and ${all - most} more` : "";
   return names.slice(0, most).join(", ") + more;
 }
 

@@ -1,13 +1,15 @@
 // A source: COCO's JSON, captions and instances, one of them or both.
 import { basename, dirname, join } from "node:path";
-import { stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { InputError } from "../../errors.ts";
 import { jsonSections } from "../json-items.ts";
 import { picturePath } from "../picture-path.ts";
 import type { BoxedObject } from "../sample.ts";
 import { isRecord, listed, refused, shown } from "../untrusted.ts";
+import { fractions, isLength } from "./boxes.ts";
+import { Gathered } from "./gathered.ts";
 import { findImagesRoot, settleMissing } from "./images.ts";
-import { Gathered, sourceOf, type Source, type SourceOptions } from "./source.ts";
+import { sourceOf, type Source, type SourceOptions } from "./source.ts";
 
 interface CocoImage {
   readonly image: string;
@@ -31,6 +33,9 @@ interface CocoFile {
   readonly captions: { readonly image: unknown; readonly caption: string }[];
   readonly boxes: CocoBox[];
   crowds: number;
+  /** annotations with key points, and pictures with panoptic segments: neither is read */
+  keypoints: number;
+  panoptic: number;
 }
 
 /**
@@ -49,11 +54,15 @@ export async function openCoco(path: string, options: SourceOptions): Promise<So
     refuseUnknown(file);
     notes.push(...gather(file, gathered));
   }
-  const images = gathered.images();
-  if (images.length === 0) {
+  if (gathered.size === 0) {
     throw new InputError("CAPTIONS_EMPTY", { expected: '"images" with at least one entry', got: "none", where: path });
   }
-  const root = await findImagesRoot(dirname(path), images, options);
+  const root = await findImagesRoot(dirname(path), gathered, options);
+  const unread = (await readdir(dirname(path))).filter((name) =>
+    /^(person_keypoints|panoptic|stuff)_.*\.json$/.test(name),
+  );
+  const others = unread.filter((name) => name !== basename(path));
+  if (others.length > 0) notes.push(`not read: ${listed(others)}`);
   notes.push(...(await settleMissing(gathered, root, path, "PICTURES_MISSING", options)));
   return sourceOf("coco", root, gathered, notes);
 }
@@ -70,7 +79,16 @@ async function partnerOf(path: string): Promise<string[]> {
 }
 
 async function readCoco(path: string): Promise<CocoFile> {
-  const file: CocoFile = { path, images: new Map(), categories: new Map(), captions: [], boxes: [], crowds: 0 };
+  const file: CocoFile = {
+    path,
+    images: new Map(),
+    categories: new Map(),
+    captions: [],
+    boxes: [],
+    crowds: 0,
+    keypoints: 0,
+    panoptic: 0,
+  };
   for await (const { section, value, line } of jsonSections(path)) {
     if (section !== "images" && section !== "annotations" && section !== "categories") continue;
     const where = `${path}:${line}`;
@@ -96,7 +114,9 @@ function nameOf({ name }: Readonly<Record<string, unknown>>, where: string): str
 
 function addAnnotation(file: CocoFile, entry: Readonly<Record<string, unknown>>, where: string): void {
   const { image_id: image, caption, category_id: category, bbox: box, iscrowd } = entry;
-  if (typeof caption === "string") file.captions.push({ image, caption });
+  if (Array.isArray(entry["keypoints"])) file.keypoints++;
+  if (Array.isArray(entry["segments_info"])) file.panoptic++;
+  else if (typeof caption === "string") file.captions.push({ image, caption });
   else if (category === undefined)
     throw refused("COCO_SHAPE", '"caption" or "category_id" of an annotation', shown(entry), where);
   else if (iscrowd === 1 || iscrowd === true) file.crowds++;
@@ -118,18 +138,20 @@ function refuseUnknown({ path, images, captions, boxes }: CocoFile): void {
 /** Adds a file to what is known; returns what was left out. */
 function gather(file: CocoFile, gathered: Gathered): string[] {
   const boxed = file.boxes.length > 0 || file.categories.size > 0;
-  for (const { image } of file.images.values()) gathered.add(image, [], boxed ? [] : undefined);
+  for (const { image } of file.images.values()) gathered.add(image, { objects: boxed ? [] : undefined });
   const imageOf = (id: unknown): CocoImage => file.images.get(id) as CocoImage;
-  for (const { image, caption } of file.captions) gathered.add(imageOf(image).image, [caption]);
+  for (const { image, caption } of file.captions) gathered.add(imageOf(image).image, { captions: [caption] });
   let flat = 0;
   for (const box of file.boxes) {
     const image = imageOf(box.image);
     const object = toObject(box, image, file.categories);
     if (object === undefined) flat++;
-    else gathered.add(image.image, [], [object]);
+    else gathered.add(image.image, { objects: [object] });
   }
   const notes: string[] = [];
   if (file.crowds > 0) notes.push(`left out: ${file.crowds} crowd regions of ${file.path}`);
+  if (file.keypoints > 0) notes.push(`not read: key points of ${file.keypoints} boxes of ${file.path}`);
+  if (file.panoptic > 0) notes.push(`not read: panoptic segments of ${file.panoptic} pictures of ${file.path}`);
   if (flat > 0) notes.push(`left out: ${flat} boxes without area of ${file.path}`);
   return notes;
 }
@@ -154,11 +176,6 @@ function toObject(
   const numbers = Array.isArray(box.box) && box.box.length === 4 && box.box.every(Number.isFinite);
   if (!numbers) throw refused("COCO_SHAPE", '"bbox": [x, y, width, height] in pixels', shown(box.box), box.where);
   const [x, y, w, h] = box.box as [number, number, number, number];
-  const inside = (value: number): number => Math.min(1, Math.max(0, value));
-  const [x1, y1, x2, y2] = [inside(x / width), inside(y / height), inside((x + w) / width), inside((y + h) / height)];
-  return x1 < x2 && y1 < y2 ? { name, box: [x1, y1, x2, y2] } : undefined;
-}
-
-function isLength(value: unknown): value is number {
-  return typeof value === "number" && value > 0 && Number.isFinite(value);
+  const inside = fractions([x, y, x + w, y + h], { width, height });
+  return inside === undefined ? undefined : { name, box: inside };
 }

@@ -1,24 +1,40 @@
 // Finds the images folder of a source and which pictures it lacks.
-import { readdir, stat } from "node:fs/promises";
+import { opendir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { InputError } from "../../errors.ts";
 import { pictureFile } from "../picture-path.ts";
 import { listed } from "../untrusted.ts";
-import type { Gathered, SourceOptions } from "./source.ts";
+import type { Gathered } from "./gathered.ts";
+import type { SourceOptions } from "./source.ts";
 
 /** How folders of pictures are usually called, beside the file that describes them. */
-const USUAL = ["photos", "images", "pictures", "img", "train2017", "val2017", "train2014", "val2014", "train", "val"];
+const USUAL = [
+  "photos",
+  "images",
+  "pictures",
+  "img",
+  "train2017",
+  "val2017",
+  "train2014",
+  "val2014",
+  "train",
+  "val",
+  "flickr30k-images",
+  "flickr30k_images",
+];
 /** This many names decide which folder is meant. */
 const TRIED = 20;
+/** One more than an error lists. */
+const NAMED = 6;
 
 /**
  * The images folder: the one named in the options, else the first near `base` that holds most of the pictures.
  *
  * @throws InputError `IMAGES_FOLDER` when none holds any
  */
-export async function findImagesRoot(base: string, images: readonly string[], options: SourceOptions): Promise<string> {
+export async function findImagesRoot(base: string, gathered: Gathered, options: SourceOptions): Promise<string> {
   const folders = options.images === undefined ? candidates(base) : [options.images];
-  const tried = images.filter((_, i) => i % Math.max(1, Math.floor(images.length / TRIED)) === 0).slice(0, TRIED);
+  const tried = gathered.some(TRIED);
   let best = { folder: "", found: 0 };
   for (const folder of folders) {
     const found = (await Promise.all(tried.map((image) => isFile(pictureFile(folder, image))))).filter(Boolean).length;
@@ -63,25 +79,29 @@ export async function settleMissing(
   code: "CAPTIONS_UNKNOWN_PICTURES" | "PICTURES_MISSING",
   options: SourceOptions,
 ): Promise<string[]> {
-  const images = gathered.images();
-  const present = await filesNamed(root, images);
-  const missing = images.filter((image) => !present.has(image));
-  if (missing.length === 0) return [];
-  const found = `${missing.length} of ${images.length} pictures have no file in ${root}: ${listed(missing)}`;
+  await lookFor(gathered, root);
+  let count = 0;
+  const first: string[] = [];
+  for (const image of gathered.missing()) if (count++ < NAMED) first.push(image);
+  if (count === 0) return [];
+  const all = gathered.size;
+  const found = `${count} of ${all} pictures have no file in ${root}: ${listed(first, NAMED - 1, count)}`;
   if (options.missing === "skip") {
-    for (const image of missing) gathered.delete(image);
+    gathered.keepPresent();
     return [`left out: ${found}`];
   }
   const fix = "correct the names or add the files, or leave such pictures out with --skip-missing";
   throw new InputError(code, { expected: "a file for every picture that is described", got: found, where, fix });
 }
 
-/** Which of the pictures are there; one listing per folder is much cheaper than one look per file. */
-async function filesNamed(root: string, images: readonly string[]): Promise<Set<string>> {
-  const present = new Set<string>();
-  for (const folder of new Set(images.map((image) => image.slice(0, image.lastIndexOf("/") + 1)))) {
-    const names = await readdir(pictureFile(root, folder === "" ? "." : folder)).catch(() => []);
-    for (const name of names) present.add(folder + name);
+/** Tells which of the pictures are there; one listing per folder is much cheaper than one look per file. */
+async function lookFor(gathered: Gathered, root: string): Promise<void> {
+  const folders = new Set<string>();
+  for (const image of gathered.images()) folders.add(image.slice(0, image.lastIndexOf("/") + 1));
+  for (const folder of folders) {
+    const entries = await opendir(pictureFile(root, folder === "" ? "." : folder), { bufferSize: 1024 }).catch(
+      () => undefined,
+    );
+    if (entries !== undefined) for await (const { name } of entries) gathered.seen(folder + name);
   }
-  return present;
 }

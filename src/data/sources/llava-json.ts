@@ -2,8 +2,9 @@
 import { dirname } from "node:path";
 import { InputError } from "../../errors.ts";
 import { streamSamples } from "../samples.ts";
+import { Gathered } from "./gathered.ts";
 import { findImagesRoot, settleMissing } from "./images.ts";
-import { Gathered, sourceOf, type Source, type SourceOptions } from "./source.ts";
+import { sourceOf, type Source, type SourceOptions } from "./source.ts";
 
 /**
  * Opens LLaVA's JSON as captioned pictures; samples of one picture are joined. Samples with no or several pictures
@@ -20,20 +21,17 @@ export async function openLlavaJson(path: string, options: SourceOptions): Promi
       others++;
       continue;
     }
-    gathered.add(
-      image,
-      conversations.filter(({ from }) => from === "gpt").map(({ value }) => value),
-    );
+    const answers = conversations.filter(({ from }) => from === "gpt");
+    gathered.add(image, { captions: answers.map(({ value }) => value) });
   }
-  const images = gathered.images();
-  if (images.length === 0) {
+  if (gathered.size === 0) {
     throw new InputError("CAPTIONS_EMPTY", {
       expected: "at least one sample with one picture",
       got: "none",
       where: path,
     });
   }
-  const root = await findImagesRoot(dirname(path), images, options);
+  const root = await findImagesRoot(dirname(path), gathered, options);
   const notes = await settleMissing(gathered, root, path, "PICTURES_MISSING", options);
   if (others > 0) notes.push(`left out: ${others} samples with no or several pictures`);
   return sourceOf("llava", root, gathered, notes);

@@ -1,25 +1,24 @@
 // Opens a source: tells by name and content which kind a path is.
 import { open, readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { InputError } from "../../errors.ts";
 import { jsonItems } from "../json-items.ts";
-import { isRecord, listed } from "../untrusted.ts";
+import { isRecord, listed, refused } from "../untrusted.ts";
 import { openCoco } from "./coco.ts";
+import { isFlickr30k, openFlickr30k } from "./flickr30k.ts";
 import { CAPTION_FILES, openFolder } from "./folder.ts";
 import { openLlavaJson } from "./llava-json.ts";
+import { openParquetSource } from "./parquet.ts";
 import { looksLikeRow } from "./rows.ts";
-import type { Source, SourceOptions } from "./source.ts";
-
-type Kind = Source["kind"];
-const openers: Readonly<Record<Kind, (path: string, options: SourceOptions) => Promise<Source>>> = {
-  folder: openFolder,
-  coco: openCoco,
-  llava: openLlavaJson,
-};
+import { hasSidecars, openSidecars } from "./sidecar.ts";
+import type { Source, SourceKind, SourceOptions } from "./source.ts";
+import { openVisualGenome, visualGenomeFile } from "./visual-genome.ts";
+import { openWebDataset, SHARD } from "./webdataset.ts";
 
 /**
- * Opens captioned pictures: a folder that holds a captions file, COCO annotations or LLaVA's JSON, or such a file itself.
- * Everything is read and checked, pictures are looked for but not opened.
+ * Opens captioned pictures: a folder that holds a captions file, COCO's, Visual Genome's or Flickr30k's annotations,
+ * LLaVA's JSON, tar or Parquet shards, or a text beside each picture; or such a file itself. Everything is read and
+ * checked, pictures are looked for but not opened.
  *
  * @throws InputError `SOURCE_MISSING`, `SOURCE_UNKNOWN`, `SOURCE_AMBIGUOUS`, and what the kind's own file throws
  */
@@ -32,15 +31,67 @@ export async function openSource(path: string, options: SourceOptions = {}): Pro
       where: path,
     });
   }
-  const file = status.isDirectory() ? await findFile(path) : path;
-  const kind = await kindOf(file);
-  if (kind === undefined) throw unknown(file, "a file of another shape");
-  return openers[kind](file, options);
+  const { kind, files } = status.isDirectory() ? await findInFolder(path) : { kind: await kindOf(path), files: [path] };
+  const file = files[0] as string;
+  switch (kind) {
+    case undefined:
+      throw unknown(file, "a file of another shape");
+    case "webdataset":
+      return openWebDataset(path, files, options);
+    case "parquet":
+      return openParquetSource(path, files, options);
+    default:
+      return openers[kind](file, options);
+  }
+}
+
+type Single = Exclude<SourceKind, "webdataset" | "parquet">;
+const openers: Readonly<Record<Single, (path: string, options: SourceOptions) => Promise<Source>>> = {
+  folder: openFolder,
+  coco: openCoco,
+  llava: openLlavaJson,
+  sidecar: openSidecars,
+  "visual-genome": openVisualGenome,
+  flickr30k: openFlickr30k,
+};
+
+interface Found {
+  readonly kind: SourceKind | undefined;
+  readonly files: readonly string[];
+}
+
+/** What of a folder describes its pictures. */
+async function findInFolder(folder: string): Promise<Found> {
+  const names = await readdir(folder);
+  if (isFlickr30k(names)) return { kind: "flickr30k", files: [folder] };
+  const genome = visualGenomeFile(names);
+  if (genome !== undefined) return { kind: "visual-genome", files: [join(folder, genome)] };
+  const tars = names.filter((name) => SHARD.test(name)).sort();
+  if (tars.length > 0) return { kind: "webdataset", files: tars.map((name) => join(folder, name)) };
+  const below = names.includes("data") ? await readdir(join(folder, "data")).catch(() => []) : [];
+  const tables = [...names, ...below.map((name) => join("data", name))].filter((name) => PARQUET.test(name)).sort();
+  if (tables.length > 0) return { kind: "parquet", files: oneSplit(tables, folder) };
+  const file = await findFile(folder, names);
+  if (file !== undefined) return { kind: await kindOf(file), files: [file] };
+  if (hasSidecars(names)) return { kind: "sidecar", files: [folder] };
+  throw unknown(folder, listed(names.filter((name) => !name.startsWith("."))) || "an empty folder");
+}
+
+const PARQUET = /\.parquet$/i;
+
+/** Hugging Face writes the splits of a data set side by side: train-00000-of-00002.parquet. */
+function oneSplit(names: readonly string[], folder: string): string[] {
+  const splits = new Set(names.map((name) => name.replace(/-\d+-of-\d+(?=\.parquet$)/i, "")));
+  const sharded = names.some((name) => /-\d+-of-\d+\.parquet$/i.test(name));
+  if (sharded && splits.size > 1) {
+    const fix = "put the files of one split into a folder of their own, or name one file";
+    throw refused("SOURCE_AMBIGUOUS", "files of one split", listed([...splits]), folder, fix);
+  }
+  return names.map((name) => join(folder, name));
 }
 
 /** The file of a folder that describes its pictures. */
-async function findFile(folder: string): Promise<string> {
-  const names = await readdir(folder);
+async function findFile(folder: string, names: readonly string[]): Promise<string | undefined> {
   const captions = CAPTION_FILES.find((name) => names.includes(name));
   if (captions !== undefined) return join(folder, captions);
   const below = names.includes("annotations") ? await readdir(join(folder, "annotations")).catch(() => []) : [];
@@ -55,9 +106,7 @@ async function findFile(folder: string): Promise<string> {
   for (const name of names.filter((name) => /\.jsonl?$/.test(name))) {
     if ((await kindOf(join(folder, name)).catch(() => undefined)) !== undefined) known.push(name);
   }
-  if (known.length === 0)
-    throw unknown(folder, listed(names.filter((name) => !name.startsWith("."))) || "an empty folder");
-  return join(folder, only(known, folder));
+  return known.length === 0 ? undefined : join(folder, only(known, folder));
 }
 
 function only(names: readonly string[], folder: string): string {
@@ -72,7 +121,7 @@ function only(names: readonly string[], folder: string): string {
 
 function unknown(where: string, got: string): InputError {
   return new InputError("SOURCE_UNKNOWN", {
-    expected: `captions: one of ${CAPTION_FILES.join(", ")}, COCO's captions or instances, or LLaVA's JSON`,
+    expected: `captions: one of ${CAPTION_FILES.join(", ")}, a .txt beside each picture, .tar or .parquet shards, annotations of COCO, Visual Genome or Flickr30k, or LLaVA's JSON`,
     got,
     where,
     fix: "put a captions.csv beside the pictures, with the columns file_name and caption",
@@ -83,8 +132,11 @@ function unknown(where: string, got: string): InputError {
 const COCO_KEYS = new Set(["info", "licenses", "images", "annotations", "categories", "type"]);
 
 /** The kind of a file by ending and first value; undefined when it is none that we know. */
-async function kindOf(path: string): Promise<Kind | undefined> {
+async function kindOf(path: string): Promise<SourceKind | undefined> {
+  if (SHARD.test(path)) return "webdataset";
+  if (PARQUET.test(path)) return "parquet";
   if (/\.[ct]sv$/i.test(path)) return "folder";
+  if (visualGenomeFile([basename(path), "image_data.json"]) !== undefined) return "visual-genome";
   const key = path.endsWith(".jsonl") ? undefined : await firstKey(path);
   if (key !== undefined && COCO_KEYS.has(key)) return "coco";
   for await (const { value } of jsonItems(path)) {

@@ -1,8 +1,10 @@
 // Reads a captions file: rows of picture, captions and objects as CSV, JSON lines or a JSON list.
-import { parse, CsvError } from "csv-parse/sync";
+import { createReadStream } from "node:fs";
+import { pipeline } from "node:stream/promises";
+import { parse, CsvError } from "csv-parse";
 import { InputError } from "../../errors.ts";
 import { parseJson } from "../../formats/json.ts";
-import { readTextFile } from "../../formats/node.ts";
+import { openFile } from "../../formats/node.ts";
 import { jsonItems } from "../json-items.ts";
 import { picturePath } from "../picture-path.ts";
 import type { BoxedObject } from "../sample.ts";
@@ -10,7 +12,9 @@ import { isRecord, refused, shown } from "../untrusted.ts";
 
 /** Columns by what they hold; the first that a row has counts. */
 const PICTURE = ["file_name", "image", "filename"];
-const CAPTION = ["caption", "text", "captions"];
+export const CAPTION = ["caption", "text", "captions", "sentences"];
+/** In characters; longer rows hold no captions but a mistake. */
+const LONGEST_ROW = 2 ** 20;
 
 export interface CaptionRow {
   readonly image: string;
@@ -20,7 +24,12 @@ export interface CaptionRow {
 
 /** Whether a JSON value looks like a row of a captions file. */
 export function looksLikeRow(value: unknown): boolean {
-  return isRecord(value) && firstOf(value, PICTURE) !== undefined && firstOf(value, CAPTION) !== undefined;
+  return isRecord(value) && firstOf(value, PICTURE) !== undefined && hasCaption(value);
+}
+
+/** Whether a row has a column of captions. */
+export function hasCaption(row: Readonly<Record<string, unknown>>): boolean {
+  return firstOf(row, CAPTION) !== undefined;
 }
 
 /**
@@ -34,13 +43,21 @@ export async function* captionRows(path: string): AsyncGenerator<CaptionRow> {
 }
 
 async function* tableRows(path: string): AsyncGenerator<{ value: unknown; line: number }> {
-  const text = await readTextFile(path);
-  const header = /^[^\r\n]*/.exec(text)?.[0] ?? "";
-  const delimiter = [";", "\t"].find((mark) => header.split(mark).length > header.split(",").length) ?? ",";
+  const options = {
+    bom: true,
+    columns: true,
+    delimiter: await delimiterOf(path),
+    skip_empty_lines: true,
+    info: true,
+    // a quote that is never closed would swallow the file
+    max_record_size: LONGEST_ROW,
+  } as const;
+  const parser = parse(options);
+  // what breaks while bytes flow reaches the loop below through the parser
+  const flow = pipeline(createReadStream(path), checkedText(path), parser).catch((error: unknown) => error);
   try {
-    const options = { bom: true, columns: true, delimiter, skip_empty_lines: true, info: true } as const;
-    const rows = parse(text, options) as unknown as { record: Record<string, string>; info: { lines: number } }[];
-    for (const { record, info } of rows) {
+    for await (const row of parser) {
+      const { record, info } = row as { record: Record<string, string>; info: { lines: number } };
       // told is the line that a record ends on
       const breaks = Object.values(record).reduce((sum, field) => sum + field.split("\n").length - 1, 0);
       yield { value: record, line: info.lines - breaks };
@@ -53,23 +70,70 @@ async function* tableRows(path: string): AsyncGenerator<{ value: unknown; line: 
       where: `${path}:${String(error["lines"])}`,
       cause: error,
     });
+  } finally {
+    parser.destroy();
+    await flow;
   }
+}
+
+/** The mark that the first line holds most of: comma, semicolon or tab. */
+async function delimiterOf(path: string): Promise<string> {
+  const file = await openFile(path);
+  try {
+    const start = Buffer.from(await file.read(0, Math.min(file.size, 2 ** 16))).toString("utf8");
+    const header = /^[^\r\n]*/.exec(start)?.[0] ?? "";
+    return [";", "\t"].find((mark) => header.split(mark).length > header.split(",").length) ?? ",";
+  } finally {
+    await file.close();
+  }
+}
+
+/** Passes UTF-8 on; refuses other bytes with `TEXT_INVALID` and the line. */
+function checkedText(path: string): (chunks: AsyncIterable<Buffer>) => AsyncGenerator<string> {
+  return async function* (chunks) {
+    const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+    let line = 1;
+    const decode = (chunk?: Buffer): string => {
+      try {
+        return chunk === undefined ? decoder.decode() : decoder.decode(chunk, { stream: true });
+      } catch (cause) {
+        const before = chunk === undefined ? "" : new TextDecoder().decode(chunk).split("\uFFFD")[0];
+        const where = `${path}:${line + (before ?? "").split("\n").length - 1}`;
+        const fix = "save it as UTF-8";
+        throw new InputError("TEXT_INVALID", { expected: "UTF-8 text", got: "other bytes", where, fix, cause });
+      }
+    };
+    for await (const chunk of chunks) {
+      const text = decode(chunk);
+      for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) line++;
+      yield text;
+    }
+    decode();
+  };
 }
 
 function parseRow(row: unknown, where: string): CaptionRow {
   if (!isRecord(row)) throw refused("CAPTION_ROW", "a row with a picture and its captions", shown(row), where);
   const image = firstOf(row, PICTURE);
+  if (image === undefined) throw lacking(row, PICTURE, where);
+  return { image: picturePath(image, where), ...parseSaid(row, where) };
+}
+
+/** What a row says besides its picture. Throws `CAPTION_ROW`, `BOX`. */
+export function parseSaid(row: Readonly<Record<string, unknown>>, where: string): Omit<CaptionRow, "image"> {
   const captions = firstOf(row, CAPTION);
-  if (image === undefined || captions === undefined) {
-    const wanted = (image === undefined ? PICTURE : CAPTION).join(", ");
-    throw refused("CAPTION_ROW", `a column named one of ${wanted}`, Object.keys(row).join(", ") || "no columns", where);
-  }
+  if (captions === undefined) throw lacking(row, CAPTION, where);
   const list = Array.isArray(captions) ? captions : [captions];
   if (!list.every((caption) => typeof caption === "string")) {
     throw refused("CAPTION_ROW", "a caption, or a list of captions, as text", shown(captions), where);
   }
   const objects = parseObjects(row["objects"], where);
-  return { image: picturePath(image, where), captions: list, ...(objects !== undefined && { objects }) };
+  return { captions: list, ...(objects !== undefined && { objects }) };
+}
+
+function lacking(row: Readonly<Record<string, unknown>>, wanted: readonly string[], where: string): InputError {
+  const got = Object.keys(row).join(", ") || "no columns";
+  return refused("CAPTION_ROW", `a column named one of ${wanted.join(", ")}`, got, where);
 }
 
 /** Objects as JSON gives them, or as JSON text in a table's cell; an empty cell says nothing. */

@@ -28,7 +28,7 @@ export interface Scene {
   readonly groups: ReadonlyMap<string, Group>;
   /** names that are present, or that captions or other objects make possible: never to be called absent */
   readonly doubtful: ReadonlySet<string>;
-  /** false when the source has no boxes at all: then nothing can be called absent */
+  /** false when the source has no boxes, or not all: then nothing can be called absent */
   readonly boxed: boolean;
 }
 
@@ -47,7 +47,8 @@ export function studyPicture(picture: CaptionedPicture, index: MentionIndex): Sc
   const groups = new Map<string, Group>();
   for (const [name, list] of boxes) {
     list.sort((a, b) => areaOf(b) - areaOf(a));
-    const countable = canCount(list) && captionsAgree(name, list.length, captions, mentions);
+    const countable =
+      picture.partial !== true && canCount(list) && captionsAgree(name, list.length, captions, mentions);
     groups.set(name, { name, boxes: list, area: areaOf(list[0] as Box), countable });
   }
   const bySize = [...groups].sort(([, a], [, b]) => b.area - a.area);
@@ -57,7 +58,7 @@ export function studyPicture(picture: CaptionedPicture, index: MentionIndex): Sc
     mentions: mentions.map((list) => list.filter((mention) => mention.sure)),
     groups: new Map(bySize),
     doubtful,
-    boxed: picture.objects !== undefined,
+    boxed: picture.objects !== undefined && picture.partial !== true,
   };
 }
 
