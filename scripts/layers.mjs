@@ -7,6 +7,7 @@ const table = [
     graph: "values, the op table, shape rules, ONNX encoding",
     text: "tokenizer, chat templates, which tokens are learned",
     image: "decode, resize as Pillow does, normalise",
+    pages: "HTML from templates that escape, pages that need nothing else",
   },
   {
     autodiff: "one rule per op, the backward walk",
@@ -28,6 +29,7 @@ const table = [
   {
     serve: "an OpenAI-compatible server",
     export: "models for other tools",
+    review: "a local page to accept, edit and reject samples",
     quickstart: "scenes drawn by code, and the whole journey on them",
   },
   { cli: "the llava command: one verb per file" },
@@ -52,6 +54,7 @@ export const nodeFolders = [
   "evaluate",
   "serve",
   "export",
+  "review",
   "quickstart",
   "cli",
 ];

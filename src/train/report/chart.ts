@@ -1,6 +1,6 @@
 // A chart as SVG, without a script: curves over steps, and under the pointer the figures of that step.
 import { finite, nearest, type Point, thin } from "./curve.ts";
-import { compact, html, type Html } from "./html.ts";
+import { compact, html, type Html } from "../../pages/html.ts";
 import { type Scale, showValue, stepScale, valueScale } from "./scale.ts";
 
 /** One curve; what is not given is not drawn. */

@@ -1,7 +1,7 @@
 // Figures of several runs side by side, and the keys in which their recipes differ.
 import type { NamedRun } from "./data.ts";
 import { type RunFigures, runFigures, type StageFigures } from "./figures.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "../../pages/html.ts";
 import { recipeDifferences } from "./recipe-differences.ts";
 import { showBytes, showCount, showDuration, showLoss, showPercent } from "./show.ts";
 

@@ -4,8 +4,8 @@ import { comparisonTables } from "./compare-tables.ts";
 import { finite, type Point, runningMean } from "./curve.ts";
 import type { NamedRun, PictureAnswer, StageReport } from "./data.ts";
 import { heldOutCurve, lossCurves } from "./figures.ts";
-import { html, type Html } from "./html.ts";
-import { renderShell } from "./shell.ts";
+import { html, type Html } from "../../pages/html.ts";
+import { renderShell } from "../../pages/shell.ts";
 
 /** The colours that the page knows. */
 const TONES = 6;

@@ -4,7 +4,7 @@ import { chart, type Curve, legend } from "./chart.ts";
 import { finite, type Point, runningMean } from "./curve.ts";
 import type { StageReport } from "./data.ts";
 import { heldOutCurve, lossCurves, stageFigures } from "./figures.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "../../pages/html.ts";
 import { showCount, showLoss } from "./show.ts";
 
 export function curves(stages: readonly StageReport[]): Html {

@@ -1,7 +1,7 @@
 // The top of a report: how the run stands, its figures at a glance, and scores sighted and blind.
 import type { ReportData, Score } from "./data.ts";
 import { runFigures, type StageFigures } from "./figures.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "../../pages/html.ts";
 import { showBytes, showCount, showDuration, showLoss, showPercent } from "./show.ts";
 
 export function overview(data: ReportData): Html {

@@ -1,10 +1,10 @@
 // A run's report as one page of HTML without scripts.
 import { curves } from "./curves.ts";
 import type { ReportData } from "./data.ts";
-import { html } from "./html.ts";
+import { html } from "../../pages/html.ts";
 import { overview, scores } from "./overview.ts";
 import { answers, masks } from "./samples.ts";
-import { renderShell } from "./shell.ts";
+import { renderShell } from "../../pages/shell.ts";
 import { facts, recipe, sums } from "./tables.ts";
 
 /** How often an open page of a running run loads itself again. */

@@ -6,7 +6,7 @@ import { chart } from "./chart.ts";
 import { renderComparison } from "./compare.ts";
 import { nearest, runningMean } from "./curve.ts";
 import type { ReportData } from "./data.ts";
-import { html } from "./html.ts";
+import { html } from "../../pages/html.ts";
 import { renderReport } from "./page.ts";
 import { recipeDifferences } from "./recipe-differences.ts";
 import { showValue, ticks } from "./scale.ts";

@@ -1,6 +1,6 @@
 // A report's samples: pictures with the model's answers, and texts with what is learned of them marked.
 import type { MaskPreview, PictureAnswer } from "./data.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "../../pages/html.ts";
 import { showCount } from "./show.ts";
 
 export function answers(list: readonly PictureAnswer[]): Html | undefined {

@@ -2,7 +2,7 @@
 import type { StageSums } from "../stage-data.ts";
 import type { Fact, StageReport } from "./data.ts";
 import { stageFigures, type StageFigures } from "./figures.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "../../pages/html.ts";
 import { showCount, showDuration } from "./show.ts";
 
 const sumLabels: Readonly<Record<Exclude<keyof StageSums, "steps">, string>> = {
