@@ -8,8 +8,9 @@ import type { Ledger } from "../endpoint/ledger.ts";
 import type { BatchRow } from "../endpoint/ledger-rows.ts";
 import { budgetSpent, type DoubtPolicy } from "../endpoint/ledgered.ts";
 import { costOf, mostTokens, type Price } from "../endpoint/price.ts";
+import type { AskedUntil } from "./ask.ts";
 import { collectBatch } from "./collect-batch.ts";
-import type { Skipped, TeacherRequest } from "./messages.ts";
+import type { Askable, Skipped } from "./messages.ts";
 import type { Progress } from "./progress.ts";
 
 export interface BatchOptions {
@@ -33,13 +34,13 @@ const mostBytes = 150e6;
 const ended: ReadonlySet<string> = new Set(["completed", "failed", "expired", "cancelled"]);
 
 /**
- * Collects the batches of earlier runs, then asks for all else that the ledger lacks. Returns true when every request
- * has been tried, false when the budget is spent. An abort leaves batches to the endpoint and to the next run.
+ * Collects the batches of earlier runs, then asks for all else that the ledger lacks. Tells whether every request
+ * has been tried, or the budget is spent. An abort leaves batches to the endpoint and to the next run.
  */
 export async function askInBatches(
-  requests: AsyncGenerator<TeacherRequest | Skipped>,
+  requests: AsyncGenerator<Askable | Skipped>,
   options: BatchOptions,
-): Promise<boolean> {
+): Promise<AskedUntil> {
   const { ledger, signal, budget } = options;
   const finishAll = async (batches: readonly BatchRow[]): Promise<void> => {
     await Promise.all(batches.map((batch) => finish(batch, options)));
@@ -54,22 +55,22 @@ export async function askInBatches(
     }
     await finishAll(opened);
     // what the worst case had set aside may have come back
-    if (queue.ended()) return true;
+    if (queue.ended()) return "end";
     if (opened.length > 0) continue;
-    if (any || ledger.totals.answers > 0) return false;
+    if (any || ledger.totals.answers > 0) return "spent";
     throw budgetSpent(budget, queue.needed());
   }
 }
 
 interface Queued {
-  readonly request: TeacherRequest;
+  readonly request: Askable;
   readonly cost: number;
   readonly line: string;
 }
 
 /** Chunks of requests that the ledger lacks and the budget has room for; their worst case is set aside. */
 function openQueue(
-  requests: AsyncGenerator<TeacherRequest | Skipped>,
+  requests: AsyncGenerator<Askable | Skipped>,
   { ledger, budget, progress, price, inDoubt, batchSize = 10_000 }: BatchOptions,
 ): { next(): Promise<Queued[]>; ended(): boolean; needed(): number } {
   const share = price.batch ?? 1;

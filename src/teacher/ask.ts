@@ -5,10 +5,10 @@ import { EndpointError } from "../endpoint/failure.ts";
 import type { Ledger } from "../endpoint/ledger.ts";
 import { attemptsAt, type DoubtPolicy } from "../endpoint/ledgered.ts";
 import { unusable } from "../endpoint/pool.ts";
+import { replyIn } from "../endpoint/wire.ts";
 import { InputError } from "../errors.ts";
-import { questionFor, type Skipped, type TeacherRequest } from "./messages.ts";
+import type { Askable, Skipped } from "./messages.ts";
 import type { Progress } from "./progress.ts";
-import { judge } from "./verdict.ts";
 
 /** So many failed requests in a row, with no answer between them, and the endpoint counts as unusable. */
 const mostFailures = 10;
@@ -23,27 +23,31 @@ export interface AskOptions {
   readonly budget: Budget;
   readonly progress: Progress;
   readonly inDoubt: DoubtPolicy;
-  readonly seed?: number | undefined;
-  readonly structured?: boolean | undefined;
+  /** so many good answers, those of earlier runs included, are enough */
+  readonly enough?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Returns when every request has been tried, true, or the budget is spent, false; throws what made the endpoint unusable. */
-export async function askAll(
-  requests: AsyncGenerator<TeacherRequest | Skipped>,
-  options: AskOptions,
-): Promise<boolean> {
-  const { ledger, progress, inDoubt, endpoint } = options;
+/** Why asking ended: all was tried, there are good answers enough, or the budget has no room. */
+export type AskedUntil = "end" | "enough" | "spent";
+
+/** Asks in the order of `requests`, so many at once; throws what made the endpoint unusable. */
+export async function askAll(requests: AsyncGenerator<Askable | Skipped>, options: AskOptions): Promise<AskedUntil> {
+  const { ledger, progress, inDoubt, endpoint, enough = Number.POSITIVE_INFINITY } = options;
   const stop = stopOf(options.signal);
-  const state: State = { failures: 0, answered: false, underWay: new Set() };
+  const state: State = { failures: 0, answered: false, good: 0, underWay: new Set() };
   const next = async (): Promise<boolean> => {
     const { value: request, done } = await requests.next();
     if (done === true) return false;
     if ("skipped" in request) progress.dropped(request.skipped);
     else {
       const known = ledger.state(request.key);
-      if (known === "answered" || known === "failed" || state.underWay.has(request.key)) progress.resumed();
-      else if (known === "queued" || (known === "doubt" && inDoubt === "leave")) progress.leftInDoubt();
+      if (known === "answered" || known === "failed" || state.underWay.has(request.key)) {
+        progress.resumed();
+        // counted only where the number matters: reading an answer takes time
+        const row = enough === Number.POSITIVE_INFINITY ? undefined : ledger.answer(request.key);
+        if (row !== undefined && !("reason" in request.verdict(replyIn(row.body)))) state.good++;
+      } else if (known === "queued" || (known === "doubt" && inDoubt === "leave")) progress.leftInDoubt();
       else {
         state.underWay.add(request.key);
         await askOne(request, state, options, stop.signal).finally(() => state.underWay.delete(request.key));
@@ -53,7 +57,7 @@ export async function askAll(
   };
   const worker = async (): Promise<void> => {
     try {
-      while (state.fatal === undefined && options.signal?.aborted !== true && (await next()));
+      while (state.fatal === undefined && options.signal?.aborted !== true && state.good < enough && (await next()));
     } catch (error) {
       // an interrupted request stays in doubt; anything else ends the run
       if (!stop.signal.aborted) state.fatal ??= error;
@@ -65,17 +69,19 @@ export async function askAll(
   } finally {
     stop.end();
   }
-  if (isSpent(state.fatal) && ledger.totals.answers > 0) return false;
+  if (isSpent(state.fatal) && ledger.totals.answers > 0) return "spent";
   // nothing but failures, however few: the first tells the user why
   const error = state.fatal ?? (state.answered ? undefined : state.lastError);
   if (error !== undefined) throw error;
-  return true;
+  return state.good >= enough ? "enough" : "end";
 }
 
 interface State {
   /** in a row, since the last answer */
   failures: number;
   answered: boolean;
+  /** answers that become data, as far as they were read */
+  good: number;
   /** keys being asked for; equal requests are asked once */
   readonly underWay: Set<string>;
   lastError?: EndpointError;
@@ -86,17 +92,20 @@ function isSpent(error: unknown): boolean {
   return error instanceof InputError && error.code === "BUDGET_SPENT";
 }
 
-async function askOne(request: TeacherRequest, state: State, options: AskOptions, signal: AbortSignal): Promise<void> {
-  const { endpoint, ledger, budget, progress, inDoubt, seed = 0, structured } = options;
+async function askOne(request: Askable, state: State, options: AskOptions, signal: AbortSignal): Promise<void> {
+  const { endpoint, ledger, budget, progress, inDoubt } = options;
   try {
     const log = attemptsAt({ id: request.id, key: request.key }, ledger, budget, inDoubt);
     const reply = await endpoint.chat(request.chat(), { signal, log, onRetry: () => progress.retried() });
     state.failures = 0;
     state.answered = true;
     progress.used(reply.usage?.promptTokens ?? 0, reply.usage?.completionTokens ?? 0);
-    const verdict = judge(reply, request.kind, questionFor(request, seed), structured);
+    const verdict = request.verdict(reply);
     if ("reason" in verdict) progress.dropped(verdict.reason);
-    else progress.accepted();
+    else {
+      state.good++;
+      progress.accepted();
+    }
   } catch (error) {
     if (!(error instanceof EndpointError)) throw error;
     state.lastError ??= error;

@@ -4,17 +4,19 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { builtInKinds, readBuiltInKinds, readKind } from "./kind.ts";
 import { requestsFor } from "./messages.ts";
+import { openSheets } from "./sheet.ts";
 import { judge } from "./verdict.ts";
 
-const kinds = await readBuiltInKinds();
+const kinds = await readBuiltInKinds(builtInKinds);
 const folders: string[] = [];
 afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true }))));
 
+const dog = [0.1, 0.25, 0.50004, 0.9999] as const;
 const picture = {
   id: "7",
   image: "7.jpg",
   captions: [" a dog on a  sofa ", "Unable to see this image", "A DOG SLEEPS ON A COUCH"],
-  objects: [{ name: "Dog", box: [0.1, 0.25, 0.50004, 0.9999] as const }],
+  objects: [{ name: "Dog", box: dog }],
 };
 
 async function folder(prompt: string, example?: string): Promise<string> {
@@ -29,8 +31,9 @@ async function folder(prompt: string, example?: string): Promise<string> {
 const head = "---\nname: mine\nversion: 2\ntemperature: 0\nmax_tokens: 9\ncontext: captions\nreply: pair\n---\n";
 
 describe("built-in kinds", () => {
-  test("all three, and no other", async () => {
+  test("LLaVA's three unless told, all by name, and no other", async () => {
     expect(kinds.map(({ name }) => name)).toEqual([...builtInKinds]);
+    expect((await readBuiltInKinds()).map(({ name }) => name)).toEqual(["conversation", "detail", "reasoning"]);
     expect(() => readBuiltInKinds(["poem"])).toThrow(/"poem".*choose among conversation/);
   });
 
@@ -39,19 +42,31 @@ describe("built-in kinds", () => {
     for (const { reply, context } of kind.examples) {
       const verdict = judge({ text: reply, finishReason: "stop" }, kind, "q");
       expect(verdict).toHaveProperty("pairs");
-      expect(context.includes("[0.")).toBe(kind.context === "captions+boxes");
+      expect(context.includes("[0.")).toBe(kind.context.some((part) => part === "boxes" || part === "regions"));
+      expect(context.includes("Not in the picture")).toBe(kind.context.includes("absent"));
     }
   });
 
-  test.each(kinds)("$name is laid out as LLaVA's: system, examples in turn, context", (kind) => {
-    const request = requestsFor(kind, { model: "m", seed: 3 })(picture);
+  test.each(kinds)("$name is laid out as LLaVA's: system, examples in turn, context", async (kind) => {
+    const others = ["Cat", "Car", "Boat"].map((name) => ({ ...picture, id: name, objects: [{ name, box: dog }] }));
+    const sheets = await openSheets([picture, ...others], 0);
+    const request = requestsFor(kind, { model: "m", seed: 3 })(picture, () => sheets(picture));
     if ("skipped" in request) throw new Error("skipped");
     const { messages } = request.chat();
     const shots = kind.examples.flatMap(() => ["user", "assistant"]);
     expect(messages.map(({ role }) => role)).toEqual(["system", ...shots, "user"]);
     const captions = "A dog on a sofa.\nA dog sleeps on a couch.";
-    const boxes = kind.context === "captions" ? "" : "\n\ndog: [0.100, 0.250, 0.500, 1.000]";
-    expect(messages.at(-1)?.content).toBe(captions + boxes);
+    const parts = {
+      boxes: "dog: [0.100, 0.250, 0.500, 1.000]",
+      regions: "Dog: [0.100, 0.250, 0.500, 1.000]",
+      counts: "dog: 1",
+      absent: expect.stringMatching(/^Not in the picture: (?=.*cat)(?=.*car)(?=.*boat)[a-z, ]+$/),
+    };
+    const told = [
+      captions,
+      ...Object.entries(parts).flatMap(([part, text]) => (kind.context.includes(part as "boxes") ? [text] : [])),
+    ];
+    expect(messages.at(-1)?.content.split("\n\n")).toEqual(told);
   });
 });
 
@@ -70,8 +85,11 @@ describe("requests", () => {
 
   test("a picture without a usable caption is skipped", () => {
     const [kind] = kinds;
-    expect(requestsFor(kind as (typeof kinds)[number], { model: "m" })({ ...picture, captions: ["<image>"] })).toEqual({
+    expect(
+      requestsFor(kind as (typeof kinds)[number], { model: "m" })({ ...picture, captions: ["<image>"] }),
+    ).toMatchObject({
       skipped: "no usable caption",
+      id: "7-conversation",
     });
   });
 });
@@ -87,6 +105,8 @@ describe("a user's kind", () => {
   test.each([
     ["no front matter", "Say it.", undefined, /front matter/],
     ["no prompt", head, undefined, /front matter/],
+    ["an unknown part of the context", `${head.replace("captions", "captions+colours")}Say it.`, undefined, /context/],
+    ["an unknown form of answers", `${head.replace("reply", "answer: poem\nreply")}Say it.`, undefined, /answer/],
     ["a wrong value", `${head.replace("pair", "poem")}Say it.`, undefined, /reply/],
     ["an unknown field", `${head.replace("version", "color: red\nversion")}Say it.`, undefined, /color/],
     ["no YAML", `${head.replace("version: 2", "version: [")}Say it.`, undefined, /YAML/],

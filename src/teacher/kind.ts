@@ -6,6 +6,8 @@ import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { InputError } from "../errors.ts";
 import { readTextFile } from "../formats/node.ts";
+import { answerForms, type AnswerForm } from "./checks/form.ts";
+import { contextParts, type ContextPart } from "./context.ts";
 
 /** How a reply is read: blocks of question and answer, one such block, or the answer alone. */
 export type ReplyForm = "turns" | "pair" | "answer";
@@ -17,31 +19,48 @@ export interface TeacherKind {
   readonly temperature: number;
   readonly maxTokens: number;
   /** what the teacher is told of a picture */
-  readonly context: "captions" | "captions+boxes";
+  readonly context: readonly ContextPart[];
   readonly reply: ReplyForm;
+  /** what every answer has to be; others drop the reply */
+  readonly answer: AnswerForm;
+  /** added to every question on a line of its own, e.g. how to answer it */
+  readonly hint?: string | undefined;
+  /** every question names one of the context's boxes */
+  readonly boxesInQuestions: boolean;
+  /** "en": replies in another language are dropped */
+  readonly language: "en" | "any";
   /** for the form "answer": what the person is taken to have asked */
   readonly questions: readonly string[];
   readonly system: string;
   readonly examples: readonly { readonly context: string; readonly reply: string }[];
 }
 
-/** The kinds that come with the project: LLaVA's three (Liu et al. 2023, arXiv 2304.08485, §3). */
-export const builtInKinds = ["conversation", "detail", "reasoning"] as const;
+/** LLaVA's three (Liu et al. 2023, arXiv 2304.08485, §3), which are asked unless told. */
+export const usualKinds = ["conversation", "detail", "reasoning"] as const;
+/** All that come with the project. */
+export const builtInKinds = [...usualKinds, "vqa", "yes-no", "counting", "region", "refusal", "rephrase"] as const;
 
 const frontMatter = z.strictObject({
   name: z.string().regex(/^[a-z][a-z0-9-]{0,40}$/),
   version: z.number().int().positive(),
   temperature: z.number().min(0).max(2),
   max_tokens: z.number().int().positive(),
-  context: z.enum(["captions", "captions+boxes"]),
+  context: z
+    .string()
+    .transform((text) => text.split("+").map((part) => part.trim()))
+    .pipe(z.array(z.enum(contextParts)).min(1)),
   reply: z.enum(["turns", "pair", "answer"]),
+  answer: z.enum(answerForms).default("text"),
+  hint: z.string().trim().min(1).optional(),
+  boxes_in_questions: z.boolean().default(false),
+  language: z.enum(["en", "any"]).default("en"),
   questions: z.array(z.string().min(1)).min(1).optional(),
 });
 
 const largestPrompt = 200_000;
 
 /** Reads kinds by their built-in name. */
-export function readBuiltInKinds(names: readonly string[] = builtInKinds): Promise<TeacherKind[]> {
+export function readBuiltInKinds(names: readonly string[] = usualKinds): Promise<TeacherKind[]> {
   for (const name of names) {
     if ((builtInKinds as readonly string[]).includes(name)) continue;
     const fix = `choose among ${builtInKinds.join(", ")}`;
@@ -63,7 +82,7 @@ export async function readKind(folder: string): Promise<TeacherKind> {
     const issue = parsed.error.issues[0];
     throw invalid(issue?.path.join(".") || "front matter", issue?.message ?? "wrong", path);
   }
-  const { max_tokens: maxTokens, questions = [], ...rest } = parsed.data;
+  const { max_tokens: maxTokens, boxes_in_questions: boxesInQuestions, questions = [], ...rest } = parsed.data;
   if ((rest.reply === "answer") !== questions.length > 0) {
     throw invalid("questions exactly where reply is answer", `${questions.length} questions`, path);
   }
@@ -72,6 +91,7 @@ export async function readKind(folder: string): Promise<TeacherKind> {
   return {
     ...rest,
     maxTokens,
+    boxesInQuestions,
     questions,
     system: body,
     examples: await Promise.all(examples.map((file) => readExample(join(folder, "examples", file)))),

@@ -2,31 +2,40 @@
 import { hash } from "node:crypto";
 import { random } from "../data/random.ts";
 import type { CaptionedPicture } from "../data/sample.ts";
-import { encodeRequest, type ChatMessage, type ChatRequest } from "../endpoint/wire.ts";
-import { cleanText } from "./facts/caption.ts";
-import { cleanName } from "./facts/names.ts";
+import { encodeRequest, type ChatMessage, type ChatReply, type ChatRequest } from "../endpoint/wire.ts";
+import { contextOf, type SkipReason } from "./context.ts";
 import type { TeacherKind } from "./kind.ts";
+import type { FactSheet } from "./sheet.ts";
 import { replyAsJson, schemaOf, structuredForm } from "./structured.ts";
+import { judge } from "./verdict.ts";
 
-/** One request with the key under which its answer is kept. */
-export interface TeacherRequest {
+/** A request whose answer is kept under a key. */
+export interface Askable {
   readonly id: string;
-  readonly kind: TeacherKind;
-  readonly picture: CaptionedPicture;
   /** a hash of everything that the answer depends on: equal requests are bought once */
   readonly key: string;
   /** what is sent; made only when it is needed */
   chat(): ChatRequest;
+  /** why the answer is of no use, if it is not */
+  verdict(reply: ChatReply): { readonly reason: string } | object;
+}
+
+/** A request for a conversation. */
+export interface TeacherRequest extends Askable {
+  readonly kind: TeacherKind;
+  readonly picture: CaptionedPicture;
+  /** what was told of the picture */
+  readonly context: string;
+  verdict(reply: ChatReply): ReturnType<typeof judge>;
 }
 
 /** A picture of which too little is known to ask. */
 export interface Skipped {
-  readonly skipped: "no usable caption";
+  readonly id: string;
+  readonly kind: TeacherKind;
+  readonly picture: CaptionedPicture;
+  readonly skipped: SkipReason;
 }
-
-/** Beyond these a prompt would grow without telling more. */
-const mostCaptions = 20;
-const mostBoxes = 100;
 
 /** What all requests of a kind have in common. */
 export interface RequestOptions {
@@ -40,7 +49,7 @@ export interface RequestOptions {
 export function requestsFor(
   kind: TeacherKind,
   { model, seed, structured = false }: RequestOptions,
-): (picture: CaptionedPicture) => TeacherRequest | Skipped {
+): (picture: CaptionedPicture, sheet?: () => FactSheet | undefined) => TeacherRequest | Skipped {
   const common = {
     model,
     maxTokens: kind.maxTokens,
@@ -50,16 +59,23 @@ export function requestsFor(
   };
   const chat = (context: string): ChatRequest => ({ ...common, messages: layout(kind, context, structured) });
   const prefix = hash("sha256", `${kind.name} ${kind.version}\n${encodeRequest(chat(""), "max_tokens")}`);
-  return (picture) => {
-    const context = contextOf(picture, kind);
-    if (context === undefined) return { skipped: "no usable caption" };
+  return (picture, sheet = () => undefined) => {
+    const told = contextOf(picture, kind.context, sheet);
+    const id = `${picture.id}-${kind.name}`;
+    if ("skipped" in told) return { id, kind, picture, ...told };
+    const { context } = told;
     const key = hash("sha256", `${prefix}\n${context}`).slice(0, 32);
-    return { id: `${picture.id}-${kind.name}`, kind, picture, key, chat: () => chat(context) };
+    const verdict = (reply: ChatReply): ReturnType<typeof judge> => {
+      const facts = sheet();
+      const given = facts === undefined ? undefined : { picture, sheet: facts };
+      return judge(reply, kind, questionFor(id, kind, seed ?? 0), { structured, given });
+    };
+    return { id, kind, picture, context, key, chat: () => chat(context), verdict };
   };
 }
 
 /** For kinds whose reply is the answer alone: what the person is taken to have asked. */
-export function questionFor({ id, kind }: TeacherRequest, seed: number): string {
+function questionFor(id: string, kind: TeacherKind, seed: number): string {
   return kind.questions.length === 0 ? "" : random(seed, "question", id).pick(kind.questions);
 }
 
@@ -71,18 +87,4 @@ function layout(kind: TeacherKind, context: string, structured: boolean): ChatMe
   ]);
   const system = structured ? `${kind.system}\n\n${structuredForm}` : kind.system;
   return [{ role: "system", content: system }, ...shots, { role: "user", content: context }];
-}
-
-/** Captions line by line; then, after an empty line, boxes as `name: [left, top, right, bottom]` with three decimals. */
-function contextOf(picture: CaptionedPicture, kind: TeacherKind): string | undefined {
-  const captions = picture.captions.map(cleanText).filter((caption) => caption !== undefined);
-  const objects = kind.context === "captions" ? [] : (picture.objects ?? []);
-  const lines = objects.map(
-    ({ name, box }) => `${cleanName(name)}: [${box.map((edge) => edge.toFixed(3)).join(", ")}]`,
-  );
-  // boxes alone tell too little for a talk
-  if (captions.length === 0) return undefined;
-  return [captions.slice(0, mostCaptions).join("\n"), lines.slice(0, mostBoxes).join("\n")]
-    .filter((part) => part !== "")
-    .join("\n\n");
 }

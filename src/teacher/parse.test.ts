@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { filterPairs } from "./filters.ts";
+import { checkText } from "./checks/text.ts";
 import { parseReply, type QuestionAnswer } from "./parse.ts";
 
 const blocks = (pairs: readonly QuestionAnswer[]): string =>
@@ -67,12 +67,12 @@ describe("filters", () => {
     ["A dog <image> here", "markup"],
     ["A dog <|im_end|>", "markup"],
   ])("%s: %s", (answer, reason) => {
-    expect(filterPairs([{ question: "What is it?", answer }])).toBe(reason);
+    expect(checkText([{ question: "What is it?", answer }])).toBe(reason);
   });
 
   test("a question that holds its answer", () => {
     const pair = { question: "Why is the man in the red coat running fast?", answer: "The man in the red coat." };
-    expect(filterPairs([pair])).toBe("answer in question");
+    expect(checkText([pair])).toBe("answer in question");
   });
 
   test.each([
@@ -82,6 +82,6 @@ describe("filters", () => {
     "No, the dog is asleep.",
     "The text on the sign is hard to read.",
   ])("%s passes", (answer) => {
-    expect(filterPairs([{ question: "What is it?", answer }])).toBeUndefined();
+    expect(checkText([{ question: "What is it?", answer }])).toBeUndefined();
   });
 });

@@ -4,8 +4,8 @@ import { openLedger, type Ledger } from "../endpoint/ledger.ts";
 import { costOf, mostTokens, type Price } from "../endpoint/price.ts";
 import type { Usage } from "../endpoint/wire.ts";
 import { LlavaError } from "../errors.ts";
-import { ledgerPath, requestsOf, type TeacherOptions } from "./run.ts";
-import { rereadable, type PictureSource } from "./source.ts";
+import { ledgerPath, requestsFrom, type TeacherOptions } from "./run.ts";
+import type { PictureSource } from "./source.ts";
 
 export interface TeacherPlan {
   readonly requests: number;
@@ -26,7 +26,10 @@ export interface TeacherPlan {
   readonly seconds?: number;
 }
 
-export interface PlanOptions extends Pick<TeacherOptions, "kinds" | "model" | "out" | "seed" | "structured"> {
+export interface PlanOptions extends Pick<
+  TeacherOptions,
+  "kinds" | "weights" | "model" | "out" | "seed" | "structured" | "candidates"
+> {
   readonly price: Price;
   readonly concurrency: number;
   readonly requestsPerMinute?: number | undefined;
@@ -42,7 +45,7 @@ export async function planTeacher(source: PictureSource, options: PlanOptions): 
   const counts = { requests: 0, skipped: 0, answered: 0, inDoubt: 0, toAsk: 0 };
   const most = { promptTokens: 0, completionTokens: 0, cost: 0 };
   const asked = new KeyTable();
-  for await (const request of requestsOf((await rereadable(source))(), options)) {
+  for await (const request of (await requestsFrom(source, options))()) {
     if ("skipped" in request) counts.skipped++;
     else {
       counts.requests++;

@@ -1,29 +1,37 @@
 // Runs a teacher at an endpoint over a source: asks what is not yet answered, keeps every answer, writes the samples.
-import type { Sample, Turn } from "../data/sample.ts";
 import { writeSamples } from "../data/samples.ts";
-import { openBudget } from "../endpoint/budget.ts";
+import { openBudget, type Budget } from "../endpoint/budget.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { openLedger, type Ledger } from "../endpoint/ledger.ts";
 import type { DoubtPolicy } from "../endpoint/ledgered.ts";
 import { noKey } from "../endpoint/ledger-rows.ts";
-import { replyIn } from "../endpoint/wire.ts";
-import { InputError } from "../errors.ts";
 import { askInBatches, type BatchOptions } from "./ask-batch.ts";
-import { askAll } from "./ask.ts";
+import { askAll, type AskedUntil } from "./ask.ts";
+import { candidatesOf } from "./candidates.ts";
+import { acceptedOf, opinionRequests, sampleOf, type Tally } from "./harvest.ts";
 import type { TeacherKind } from "./kind.ts";
-import { questionFor, requestsFor, type Skipped, type TeacherRequest } from "./messages.ts";
+import type { Skipped, TeacherRequest } from "./messages.ts";
+import type { Opinion } from "./opinions.ts";
 import { openProgress, type TeacherProgress } from "./progress.ts";
+import { openSheets } from "./sheet.ts";
 import { rereadable, type PictureSource } from "./source.ts";
-import { judge } from "./verdict.ts";
 
 export interface TeacherOptions {
   readonly kinds: readonly TeacherKind[];
+  /** how often each kind is asked beside one of weight 1, by name */
+  readonly weights?: ReadonlyMap<string, number>;
   readonly endpoint: Endpoint;
   readonly model: string;
   /** the samples, as JSON or JSON lines; the ledger lies beside it */
   readonly out: string;
+  /** the folder of the pictures, which an output in Parquet holds */
+  readonly images?: string;
   /** chooses the wording of questions, and is sent to the endpoint where given */
   readonly seed?: number;
+  /** so many samples are enough; all that come unless told */
+  readonly rows?: number;
+  /** most requests; all pictures and kinds unless told */
+  readonly candidates?: number;
   /** nanodollars that all runs with this output may spend together; no limit unless told */
   readonly budget?: number;
   /** what to do about requests that may have been charged without an answer; "again" where requests are free, else "leave" */
@@ -32,6 +40,8 @@ export interface TeacherOptions {
   readonly structured?: boolean;
   /** ask in batches, at the price's share for them */
   readonly batch?: Pick<BatchOptions, "api" | "batchSize" | "pollMs">;
+  /** asked about every sample that passed the checks, each at its endpoint */
+  readonly opinions?: readonly { readonly opinion: Opinion; readonly endpoint: Endpoint }[];
   /** no further request starts once it is aborted; those under way may finish within five seconds */
   readonly signal?: AbortSignal;
   /** called after every answer and every failure */
@@ -41,7 +51,7 @@ export interface TeacherOptions {
 /** What a finished run made. */
 export interface TeacherSummary {
   readonly accepted: number;
-  /** answers that were not used, by reason */
+  /** answers that were not used, by reason; each stands in `OUT.dropped.jsonl` */
   readonly dropped: Readonly<Record<string, number>>;
   /** requests without an answer, by the endpoint's error code; running again asks for them again */
   readonly failed: Readonly<Record<string, number>>;
@@ -72,105 +82,117 @@ export function ledgerPath(out: string): string {
  *   ledger); RunError `LEDGER_WRITE`; the signal's reason when aborted
  */
 export async function runTeacher(source: PictureSource, options: TeacherOptions): Promise<TeacherSummary> {
-  const { out, signal, endpoint, kinds, model, seed, structured } = options;
-  const read = await rereadable(source);
-  const requests = (): AsyncGenerator<TeacherRequest | Skipped> => requestsOf(read(), options);
+  const { out, rows } = options;
+  const requests = await requestsFrom(source, options);
   const ledger = await openLedger(ledgerPath(out));
   try {
     const { totals } = ledger;
     const budget = openBudget(options.budget ?? Number.POSITIVE_INFINITY, totals.spent + totals.doubt + totals.queued);
-    const count = "count" in source ? source.count : undefined;
-    const total = count === undefined ? undefined : count * kinds.length;
-    const progress = openProgress(total, options.onProgress, totals);
-    const isFree = endpoint.price.input === 0 && endpoint.price.output === 0;
-    const inDoubt = options.inDoubt ?? (isFree ? "again" : "leave");
-    const { url, price } = endpoint;
-    const settings = {
-      url,
-      model,
-      price,
-      seed,
-      structured,
-      kinds: kinds.map(({ name, version }) => ({ name, version })),
-    };
-    await ledger.append({ t: "run", key: noKey, cost: 0, at: new Date().toISOString(), version: 1, settings });
-    const asking = { ...options, ledger, budget, progress, inDoubt, price, url };
-    const { batch } = options;
-    const finished =
-      batch === undefined ? await askAll(requests(), asking) : await askInBatches(requests(), { ...asking, ...batch });
-    signal?.throwIfAborted();
-    const tally = openTally();
-    await writeSamples(out, samplesOf(requests(), ledger, options, tally));
-    const { failed } = progress.state();
-    const left = ledger.doubts().map(({ id }) => id);
-    const { spent, doubt } = totals;
-    return { ...tally, failed, inDoubt: left, budgetSpent: !finished, spent, doubt, ledger: ledger.path };
+    await ledger.append(settingsOf(options));
+    let failed: Readonly<Record<string, number>> = {};
+    for (let enough = rows; ;) {
+      const asked = await ask(requests, count(source, options), { ...options, ledger, budget, enough });
+      failed = asked.failed;
+      const { accepted, drops, ...tokens } = await harvest(requests, ledger, options);
+      // what checks over all samples took away is asked for again, as long as there are candidates
+      const lack = rows === undefined ? 0 : rows - accepted;
+      if (lack > 0 && asked.until === "enough") {
+        enough = (enough as number) + lack;
+        continue;
+      }
+      await drops.write(out);
+      const inDoubt = ledger.doubts().map(({ id }) => id);
+      const { spent, doubt } = totals;
+      const budgetSpent = asked.until === "spent";
+      const told = { accepted, dropped: drops.counts, failed, inDoubt, budgetSpent, spent, doubt };
+      return { ...told, ...tokens, ledger: ledger.path };
+    }
   } finally {
     await ledger.close();
   }
 }
 
-export async function* requestsOf(
-  pictures: ReturnType<Awaited<ReturnType<typeof rereadable>>>,
-  { kinds, ...options }: Pick<TeacherOptions, "kinds" | "model" | "seed" | "structured">,
-): AsyncGenerator<TeacherRequest | Skipped> {
-  const makers = kinds.map((kind) => requestsFor(kind, options));
-  let any = false;
-  for await (const picture of pictures) {
-    for (const make of makers) {
-      any = true;
-      yield make(picture);
-    }
+/** What a source gives to ask, as often as it is called. */
+export async function requestsFrom(
+  source: PictureSource,
+  options: Pick<TeacherOptions, "kinds" | "model" | "seed" | "structured" | "weights" | "candidates">,
+): Promise<() => AsyncGenerator<TeacherRequest | Skipped>> {
+  const read = await rereadable(source);
+  const sheets = await openSheets(read(), options.seed ?? 0);
+  const pictures = "count" in source ? source.count : undefined;
+  return () => candidatesOf(read(), pictures, { ...options, sheets, most: options.candidates });
+}
+
+function count(source: PictureSource, { kinds, candidates }: TeacherOptions): number | undefined {
+  const pictures = "count" in source ? source.count : undefined;
+  if (pictures === undefined) return candidates;
+  return Math.min(pictures * kinds.length, candidates ?? Number.POSITIVE_INFINITY);
+}
+
+interface Books extends Omit<TeacherOptions, "budget"> {
+  readonly ledger: Ledger;
+  readonly budget: Budget;
+  readonly enough: number | undefined;
+}
+
+/** Asks for conversations, then for opinions on them. */
+async function ask(
+  requests: () => AsyncGenerator<TeacherRequest | Skipped>,
+  total: number | undefined,
+  options: Books,
+): Promise<{ until: AskedUntil; failed: Readonly<Record<string, number>> }> {
+  const { endpoint, batch, signal, ledger, onProgress, opinions = [] } = options;
+  const progress = openProgress(total, onProgress, ledger.totals);
+  const { price, url } = endpoint;
+  const asking = { ...options, progress, inDoubt: doubtPolicy(endpoint, options), price, url };
+  let until: AskedUntil =
+    batch === undefined ? await askAll(requests(), asking) : await askInBatches(requests(), { ...asking, ...batch });
+  signal?.throwIfAborted();
+  const { failed } = progress.state();
+  for (const each of opinions) {
+    const second = openProgress(undefined, onProgress, ledger.totals);
+    const inDoubt = doubtPolicy(each.endpoint, options);
+    const about = opinionRequests(acceptedOf(requests(), ledger), each.opinion);
+    const asked = { ...options, endpoint: each.endpoint, progress: second, inDoubt, enough: undefined };
+    if ((await askAll(about, asked)) === "spent") until = "spent";
+    signal?.throwIfAborted();
   }
-  if (any) return;
-  throw new InputError("TEACHER_EMPTY", { expected: "at least one picture and one kind", got: "none" });
+  return { until, failed };
 }
 
-interface Tally {
-  accepted: number;
-  readonly dropped: Record<string, number>;
-  promptTokens: number;
-  completionTokens: number;
+function doubtPolicy({ price }: Endpoint, { inDoubt }: Pick<TeacherOptions, "inDoubt">): DoubtPolicy {
+  return inDoubt ?? (price.input === 0 && price.output === 0 ? "again" : "leave");
 }
 
-function openTally(): Tally {
-  return { accepted: 0, dropped: {}, promptTokens: 0, completionTokens: 0 };
-}
-
-/** The samples of all usable answers, counting every one that is not. */
-async function* samplesOf(
-  requests: AsyncIterable<TeacherRequest | Skipped>,
+/** Writes all samples that the ledger's answers make. */
+async function harvest(
+  requests: () => AsyncGenerator<TeacherRequest | Skipped>,
   ledger: Ledger,
-  { model, seed = 0, structured }: Pick<TeacherOptions, "model" | "seed" | "structured">,
-  tally: Tally,
-): AsyncGenerator<Sample> {
-  for await (const request of requests) {
-    if ("skipped" in request) {
-      tally.dropped[request.skipped] = (tally.dropped[request.skipped] ?? 0) + 1;
-      continue;
-    }
-    const row = ledger.answer(request.key);
-    if (row === undefined) continue;
-    const answer = replyIn(row.body);
-    tally.promptTokens += answer.usage?.promptTokens ?? 0;
-    tally.completionTokens += answer.usage?.completionTokens ?? 0;
-    const verdict = judge(answer, request.kind, questionFor(request, seed), structured);
-    if ("reason" in verdict) {
-      tally.dropped[verdict.reason] = (tally.dropped[verdict.reason] ?? 0) + 1;
-      continue;
-    }
-    tally.accepted++;
-    const conversations = verdict.pairs.flatMap(({ question, answer }, i): Turn[] => [
-      { from: "human", value: i === 0 ? `<image>\n${question}` : question },
-      { from: "gpt", value: answer },
-    ]);
-    const { id, kind, picture } = request;
-    const extra = {
-      teacher: answer.model ?? model,
-      kind: kind.name,
-      prompt_version: kind.version,
-      request: request.key,
-    };
-    yield { id, images: [picture.image], conversations, extra, where: id };
-  }
+  { out, images, model, opinions = [], rows }: TeacherOptions,
+): Promise<Tally> {
+  const found = acceptedOf(
+    requests(),
+    ledger,
+    opinions.map(({ opinion }) => opinion),
+    rows,
+  );
+  const samples = (async function* () {
+    for await (const accepted of found) yield sampleOf(accepted, model);
+  })();
+  await writeSamples(out, samples, images);
+  return found.tally;
+}
+
+function settingsOf({ endpoint, model, seed, structured, kinds, rows, candidates }: TeacherOptions): {
+  t: "run";
+  key: string;
+  cost: number;
+  at: string;
+  version: 1;
+  settings: Readonly<Record<string, unknown>>;
+} {
+  const { url, price } = endpoint;
+  const versions = kinds.map(({ name, version }) => ({ name, version }));
+  const settings = { url, model, price, seed, structured, rows, candidates, kinds: versions };
+  return { t: "run", key: noKey, cost: 0, at: new Date().toISOString(), version: 1, settings };
 }

@@ -2,7 +2,7 @@
 import type { CaptionedPicture } from "../data/sample.ts";
 import type { Source } from "../data/sources/source.ts";
 
-type Pictures = Iterable<CaptionedPicture> | AsyncIterable<CaptionedPicture>;
+export type Pictures = Iterable<CaptionedPicture> | AsyncIterable<CaptionedPicture>;
 
 /** What a teacher reads: an opened source, a list, or a stream, which is held in memory. */
 export type PictureSource = (Pick<Source, "pictures"> & Partial<Pick<Source, "count">>) | Pictures;
