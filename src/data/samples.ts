@@ -1,6 +1,7 @@
 // Reads and writes samples: LLaVA's JSON, as a list or one per line.
 import { writeFileAtomic } from "../formats/node.ts";
 import { jsonItems } from "./json-items.ts";
+import { encodeParquet } from "./parquet-write.ts";
 import { picturePath } from "./picture-path.ts";
 import type { Sample, Turn } from "./sample.ts";
 import { count, isRecord, refused, shown } from "./untrusted.ts";
@@ -103,12 +104,25 @@ function parseTurn(turn: unknown, i: number, where: string): Turn {
 }
 
 /**
- * Writes samples atomically: JSON lines for `.jsonl`, else a list with one sample per line.
+ * Writes samples atomically: JSON lines for `.jsonl`, Parquet with the pictures inside for `.parquet`, else a list with
+ * one sample per line.
  *
- * @throws what `writeFileAtomic` throws
+ * @param images the folder of the pictures; needed for Parquet alone
+ * @throws InputError `PARQUET_IMAGES`, and what `encodeParquet` and `writeFileAtomic` throw
  */
-export async function writeSamples(path: string, samples: Samples): Promise<void> {
-  await writeFileAtomic(path, encode(path, samples));
+export async function writeSamples(path: string, samples: Samples, images?: string): Promise<void> {
+  await writeFileAtomic(path, isParquet(path) ? parquet(path, samples, images) : encode(path, samples));
+}
+
+/** Whether a file is Parquet by its name. */
+export function isParquet(path: string): boolean {
+  return /\.parquet$/i.test(path);
+}
+
+function parquet(path: string, samples: Samples, images: string | undefined): AsyncGenerator<Uint8Array> {
+  if (images !== undefined) return encodeParquet(samples, images);
+  const fix = "name it with --images";
+  throw refused("PARQUET_IMAGES", "the folder of the pictures, which go into the file", "none", path, fix);
 }
 
 /** A sample as LLaVA's JSON has it. */
