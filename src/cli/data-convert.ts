@@ -1,27 +1,32 @@
-// `llava data convert`: captions of any kind, or samples, as LLaVA's JSON or JSON lines.
+// `llava data convert`: captions of any kind, or samples, as LLaVA's JSON, JSON lines or Parquet, split by picture.
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Option, type Command } from "commander";
 import { jsonItems } from "../data/json-items.ts";
+import { holdsConversations, streamParquetSamples, type PackedSample } from "../data/parquet-samples.ts";
 import type { Sample } from "../data/sample.ts";
-import { streamSamples, writeSamples } from "../data/samples.ts";
+import { isParquet, streamSamples, writeSamples } from "../data/samples.ts";
 import { openSource } from "../data/sources/open.ts";
+import { picturesFolder, unpacker, type PackedPicture } from "../data/sources/shards.ts";
+import { parseSplits, splitOf, type SplitShare } from "../data/splits.ts";
 import { teachCaptions } from "../teacher/facts/captions.ts";
 import { addSourceOptions, addVerb, refuseOverwrite, sourceOptions, type SourceFlags } from "./options.ts";
-import { grouped, print, printJson } from "./output.ts";
+import { grouped, print, printJson, table } from "./output.ts";
 import { log } from "./progress.ts";
+import { unpackPictures } from "./teaching.ts";
 
 interface Options extends SourceFlags {
   readonly out: string;
   readonly captions: "one" | "all";
+  readonly split?: string;
   readonly json?: boolean;
 }
 
 export function addDataConvert(data: Command): void {
-  addSourceOptions(
-    addVerb(data, "convert <source>", "write captions, or samples, as LLaVA's JSON (.json) or JSON lines (.jsonl)"),
-  )
+  const about = "write captions, or samples, as LLaVA's JSON (.json), JSON lines (.jsonl) or Parquet (.parquet)";
+  addSourceOptions(addVerb(data, "convert <source>", about))
     .requiredOption("--out <file>", "where the samples go")
+    .option("--split <shares>", "several files by picture, e.g. test=0.1,validation=0.05; the rest is train")
     .addOption(
       new Option("--captions <which>", "of each picture: one at random, or all, a sample for each")
         .choices(["one", "all"])
@@ -33,30 +38,77 @@ export function addDataConvert(data: Command): void {
 
 async function convert(path: string, options: Options): Promise<void> {
   const { out } = options;
-  refuseOverwrite(path, out);
-  const { samples, images } = await readAny(path, options);
+  const splits = options.split === undefined ? undefined : parseSplits(options.split);
+  const files = splits?.map(({ name }) => ({ name, file: out.replace(/(\.[^./\\]+)?$/, `-${name}$1`) }));
+  refuseOverwrite(path, ...(files?.map(({ file }) => file) ?? [out]));
+  const { read, images } = await readAny(path, options);
   await mkdir(dirname(out), { recursive: true });
-  let count = 0;
-  const counted = async function* (): AsyncGenerator<Sample> {
-    for await (const sample of samples) {
-      count++;
-      yield sample;
-    }
-  };
-  await writeSamples(out, counted());
-  if (options.json) printJson({ out, samples: count, images });
-  else print(`${out}: ${grouped(count)} samples${images === undefined ? "" : ` (images folder: ${images})`}`);
+  if (splits !== undefined) await tellMixed(read(), splits);
+  const written: { out: string; samples: number }[] = [];
+  for (const { name, file } of files ?? [{ name: undefined, file: out }]) {
+    let samples = 0;
+    const counted = async function* (): AsyncGenerator<Sample> {
+      for await (const sample of read()) {
+        if (name !== undefined && splits !== undefined && splitOf(sample.images, splits) !== name) continue;
+        samples++;
+        yield sample;
+      }
+    };
+    await writeSamples(file, counted(), images);
+    written.push({ out: file, samples });
+  }
+  const [first] = written;
+  if (options.json) printJson(files === undefined ? { ...first, images } : { splits: written, images });
+  else {
+    const rows = written.map((each) => [each.out, grouped(each.samples), "samples"]);
+    print(`${table(rows, [1])}${images === undefined ? "" : `\nimages folder: ${images}`}`);
+  }
 }
 
-/** LLaVA's JSON stays what it is; of every other source the captions are taken. */
-async function readAny(path: string, options: Options): Promise<{ samples: AsyncIterable<Sample>; images?: string }> {
-  if (await holdsSamples(path)) return { samples: streamSamples(path) };
+/** Samples whose pictures belong to several splits are in none. */
+async function tellMixed(samples: AsyncIterable<Sample>, splits: readonly SplitShare[]): Promise<void> {
+  let mixed = 0;
+  for await (const { images } of samples) if (splitOf(images, splits) === undefined) mixed++;
+  if (mixed > 0) log(`left out: ${grouped(mixed)} samples whose pictures belong to several splits`);
+}
+
+interface Readable {
+  /** the samples from the start, each time it is called */
+  readonly read: () => AsyncIterable<Sample>;
+  readonly images?: string;
+}
+
+/** Conversations stay what they are; of every other source the captions are taken. */
+async function readAny(path: string, options: Options): Promise<Readable> {
+  if (isParquet(path) && (await holdsConversations(path))) return unpackSamples(path, options);
+  const { images } = options;
+  if (await holdsSamples(path)) return { read: () => streamSamples(path), ...(images === undefined ? {} : { images }) };
   const source = await openSource(path, sourceOptions(options));
   for (const note of source.notes) log(note);
-  return {
-    samples: teachCaptions(source, { captions: options.captions, wording: "plain" }),
-    images: source.imagesRoot,
+  await unpackPictures(source);
+  const { captions } = options;
+  return { read: () => teachCaptions(source, { captions, wording: "plain" }), images: source.imagesRoot };
+}
+
+/** Puts the pictures of Parquet's samples into a folder; every sample is checked before the first is written. */
+async function unpackSamples(path: string, options: Options): Promise<Readable> {
+  const root = picturesFolder(path, options);
+  let count = 0;
+  for await (const { pictures } of streamParquetSamples(path)) count += pictures.length;
+  const source = { count, imagesRoot: root, unpack: unpacker(root, () => pictures(streamParquetSamples(path))) };
+  await unpackPictures(source);
+  const read = async function* (): AsyncGenerator<Sample> {
+    for await (const { sample } of streamParquetSamples(path)) yield sample;
   };
+  return { read, images: root };
+}
+
+async function* pictures(samples: AsyncIterable<PackedSample>): AsyncGenerator<PackedPicture> {
+  for await (const { sample, pictures } of samples) {
+    for (const [i, bytes] of pictures.entries()) {
+      yield { image: sample.images[i] as string, size: bytes.length, bytes: () => Promise.resolve(bytes) };
+    }
+  }
 }
 
 async function holdsSamples(path: string): Promise<boolean> {

@@ -1,21 +1,25 @@
 // A teacher at an endpoint behind `llava teach`: resumable, every attempt in a ledger, money capped.
 import { stat } from "node:fs/promises";
-import type { CaptionedPicture } from "../data/sample.ts";
+import { basename, resolve } from "node:path";
 import { openBatchApi, type BatchApi } from "../endpoint/batch-api.ts";
 import { openEndpoint, type Endpoint } from "../endpoint/endpoint.ts";
 import { keyFrom } from "../endpoint/key.ts";
 import type { DoubtPolicy } from "../endpoint/ledgered.ts";
 import { readPool } from "../endpoint/pool-file.ts";
 import { openPool } from "../endpoint/pool.ts";
-import { batchPrice, priceOf, showMoney } from "../endpoint/price.ts";
+import { batchPrice, free, priceOf, showMoney } from "../endpoint/price.ts";
 import { InputError } from "../errors.ts";
-import { builtInKinds, readBuiltInKinds, readKind, type TeacherKind } from "../teacher/kind.ts";
+import { readBuiltInKinds, readKind, usualKinds, type TeacherKind } from "../teacher/kind.ts";
+import { localEndpoint } from "../teacher/local.ts";
+import { openBlindTest, openJudge } from "../teacher/opinions.ts";
 import { planTeacher, type TeacherPlan } from "../teacher/plan.ts";
 import type { TeacherProgress } from "../teacher/progress.ts";
-import { runTeacher, type TeacherSummary } from "../teacher/run.ts";
+import { runTeacher, type TeacherOptions, type TeacherSummary } from "../teacher/run.ts";
+import { withAssistant } from "./assistant.ts";
 import { interruptible } from "./interrupt.ts";
 import { grouped } from "./output.ts";
 import { log, startProgress } from "./progress.ts";
+import type { Pictures } from "./teaching.ts";
 
 export interface EndpointFlags {
   readonly out: string;
@@ -32,12 +36,28 @@ export interface EndpointFlags {
   readonly inDoubt?: DoubtPolicy;
   readonly structured?: boolean;
   readonly batch?: boolean;
+  /** the folder of the pictures */
+  readonly images?: string;
+  /** so many samples are enough */
+  readonly rows?: number;
+  readonly candidates?: number;
+  /** a model that is asked about every sample; where, and at which price */
+  readonly judge?: string;
+  readonly judgeAt?: string;
+  readonly judgePrice?: string;
+  readonly blindTest?: boolean;
   readonly seed: number;
 }
+
+/** What a model of some hundred million weights can write. */
+const smallKinds = ["rephrase"] as const;
+/** Where a number of rows is asked for: so many more requests may be made, since some answers are dropped. */
+const spareRequests = 1.4;
 
 /** What came of it, for the result. Money in dollars. */
 interface Answers {
   readonly samples: number;
+  readonly kinds: readonly { readonly name: string; readonly version: number }[];
   readonly dropped: Readonly<Record<string, number>>;
   readonly failed: Readonly<Record<string, number>>;
   readonly prompt_tokens: number;
@@ -50,13 +70,17 @@ interface Answers {
 }
 
 /** Asks the endpoint for every kind of every picture; running again asks only for what is missing. */
-export async function askEndpoint(pictures: readonly CaptionedPicture[], flags: EndpointFlags): Promise<Answers> {
+export function askEndpoint(pictures: Pictures, flags: EndpointFlags): Promise<Answers> {
+  return withTeacher(flags, (teacher) => askTeacher(pictures, flags, teacher));
+}
+
+async function askTeacher(pictures: Pictures, flags: EndpointFlags, { endpoint, model }: Teacher): Promise<Answers> {
   const { seed, out, inDoubt, structured = false, budget } = flags;
-  const { endpoint, model } = await openTeacher(flags);
   const batches = flags.batch ? openBatches(flags) : undefined;
-  const kinds = await readKinds(flags.kinds);
-  const progress = startProgress({ label: "teach", unit: "answers", total: pictures.length * kinds.length });
-  const source = { pictures: () => listed(pictures), count: pictures.length };
+  const chosen = await chooseKinds(flags);
+  const opinions = await openOpinions(endpoint, model, flags);
+  const total = Math.min(pictures.count * chosen.kinds.length, chosen.candidates ?? Number.POSITIVE_INFINITY);
+  const progress = startProgress({ label: "teach", unit: "answers", total });
   const notice = flags.batch
     ? "batches go on at the endpoint; the same command collects them"
     : "finishing what is under way; every answer is kept, the same command goes on";
@@ -66,13 +90,17 @@ export async function askEndpoint(pictures: readonly CaptionedPicture[], flags: 
       ...(batches === undefined ? {} : { batch: { api: batches } }),
       ...(budget === undefined ? {} : { budget: budget * 1e9 }),
       ...(inDoubt === undefined ? {} : { inDoubt }),
+      ...(flags.rows === undefined ? {} : { rows: flags.rows }),
+      ...(flags.images === undefined ? {} : { images: flags.images }),
     };
-    return runTeacher(source, { kinds, endpoint, model, out, seed, structured, signal, onProgress, ...more });
+    const asked = { endpoint, model, out, seed, structured, opinions, signal, onProgress };
+    return runTeacher(pictures, { ...chosen, ...asked, ...more });
   }, notice);
   progress.finish();
   explain(summary, flags);
   return {
     samples: summary.accepted,
+    kinds: chosen.kinds.map(({ name, version }) => ({ name, version })),
     dropped: summary.dropped,
     failed: summary.failed,
     prompt_tokens: summary.promptTokens,
@@ -86,18 +114,41 @@ export async function askEndpoint(pictures: readonly CaptionedPicture[], flags: 
 }
 
 /** What `--dry-run` prints. */
-export async function planEndpoint(pictures: readonly CaptionedPicture[], flags: EndpointFlags): Promise<TeacherPlan> {
-  const { endpoint, model } = await openTeacher(flags);
+export async function planEndpoint(pictures: Pictures, flags: EndpointFlags): Promise<TeacherPlan> {
+  const isLocal = localPath(flags.teacher) !== undefined;
+  const { endpoint, model } = isLocal ? { endpoint: inProcess, model: flags.teacher } : await openTeacher(flags);
   const { out, seed, structured = false, rpm, tpm } = flags;
   const { concurrency } = endpoint;
   const price = flags.batch ? batchPrice(endpoint.price) : endpoint.price;
   const limits = { price, concurrency, requestsPerMinute: rpm, tokensPerMinute: tpm };
-  const kinds = await readKinds(flags.kinds);
-  return planTeacher({ pictures: () => listed(pictures) }, { kinds, model, out, seed, structured, ...limits });
+  return planTeacher(pictures, { ...(await chooseKinds(flags)), model, out, seed, structured, ...limits });
 }
 
+interface Teacher {
+  readonly endpoint: Endpoint;
+  readonly model: string;
+}
+
+/** A model of ours is loaded for the time of the work; endpoints need no end. */
+async function withTeacher<T>(flags: EndpointFlags, work: (teacher: Teacher) => Promise<T>): Promise<T> {
+  const path = localPath(flags.teacher);
+  if (path === undefined) return work(await openTeacher(flags));
+  const name = basename(resolve(path));
+  return withAssistant(path, {}, (assistant) =>
+    work({ endpoint: localEndpoint(assistant, name), model: `local:${name}` }),
+  );
+}
+
+/** The folder in "local:FOLDER". */
+function localPath(teacher: string): string | undefined {
+  return teacher.startsWith("local:") ? teacher.slice("local:".length) : undefined;
+}
+
+/** What a plan needs to know of a model that is not loaded for it. */
+const inProcess = { concurrency: 1, price: free };
+
 /** One endpoint at an address, or several from a file. */
-async function openTeacher(flags: EndpointFlags): Promise<{ endpoint: Endpoint; model: string }> {
+async function openTeacher(flags: EndpointFlags): Promise<Teacher> {
   const { teacher, model, keyEnv, concurrency, rpm, tpm, price } = flags;
   if (/\.ya?ml$/.test(teacher)) {
     const pool = await readPool(teacher);
@@ -147,18 +198,59 @@ function explain(
     );
 }
 
-async function* listed(pictures: readonly CaptionedPicture[]): AsyncGenerator<CaptionedPicture> {
-  yield* pictures;
+/** The kinds, their weights, and how many requests there may be. */
+async function chooseKinds({ kinds: text, rows, candidates, teacher }: EndpointFlags): Promise<{
+  readonly kinds: readonly TeacherKind[];
+  readonly weights: ReadonlyMap<string, number>;
+  readonly candidates?: number;
+}> {
+  const kinds: TeacherKind[] = [];
+  const weights = new Map<string, number>();
+  for (const part of text?.split(",") ?? (localPath(teacher) === undefined ? usualKinds : smallKinds)) {
+    const [, name = "", weight] = /^\s*(.*?)\s*(?:=\s*(\d+(?:\.\d+)?)\s*)?$/.exec(part) ?? [];
+    const kind = await readAnyKind(name);
+    if (weights.has(kind.name)) {
+      const [expected, got] = ["each kind once", `"${kind.name}" twice`];
+      throw new InputError("TEACHER_KIND", { expected, got, where: "--kinds", fix: "leave one out, or rename yours" });
+    }
+    kinds.push(kind);
+    weights.set(kind.name, weight === undefined ? 1 : Number(weight));
+  }
+  const most = candidates ?? (rows === undefined ? undefined : Math.ceil(rows * spareRequests));
+  return { kinds, weights, ...(most === undefined ? {} : { candidates: most }) };
 }
 
-/** Built-in kinds by name; a folder with prompt.md is a kind of the user's own. */
-async function readKinds(text: string | undefined): Promise<TeacherKind[]> {
-  const names = text?.split(",").map((name) => name.trim()) ?? [...builtInKinds];
-  const kinds = names.map(async (name) => {
-    const isFolder = (await stat(name).catch(() => undefined))?.isDirectory() === true;
-    return isFolder ? [await readKind(name)] : readBuiltInKinds([name]);
-  });
-  return (await Promise.all(kinds)).flat();
+/** A built-in kind by name; a folder with prompt.md is a kind of the user's own. */
+async function readAnyKind(name: string): Promise<TeacherKind> {
+  const isFolder = (await stat(name).catch(() => undefined))?.isDirectory() === true;
+  return isFolder ? readKind(name) : ((await readBuiltInKinds([name]))[0] as TeacherKind);
+}
+
+/** A judge and a blind test, as far as they are asked for. */
+async function openOpinions(
+  teacher: Endpoint,
+  teacherModel: string,
+  flags: EndpointFlags,
+): Promise<NonNullable<TeacherOptions["opinions"]>> {
+  const { judge, judgeAt = flags.teacher, judgePrice, blindTest, keyEnv, concurrency } = flags;
+  if (judge !== undefined && (/\.ya?ml$/.test(judgeAt) || localPath(judgeAt) !== undefined)) {
+    const [expected, got] = ["the judge's address", judgeAt];
+    throw new InputError("JUDGE_ADDRESS", { expected, got, where: judgeAt, fix: "add --judge-at URL" });
+  }
+  const key = keyFrom(keyEnv);
+  const open = (model: string): Endpoint =>
+    openEndpoint({
+      baseUrl: judgeAt,
+      concurrency,
+      price: priceOf(judgeAt, model, judgePrice),
+      // the key was given for the teacher's address, and goes to no other
+      ...(key === undefined || judgeAt !== flags.teacher ? {} : { key }),
+    });
+  const endpoint = judge === undefined ? teacher : open(judge);
+  return [
+    ...(judge === undefined ? [] : [{ opinion: await openJudge(judge), endpoint }]),
+    ...(blindTest === true ? [{ opinion: openBlindTest(judge ?? teacherModel), endpoint }] : []),
+  ];
 }
 
 function done({ resumed, accepted, answered, inDoubt, dropped, failed }: TeacherProgress): number {
