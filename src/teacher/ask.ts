@@ -38,7 +38,8 @@ export async function askAll(requests: AsyncGenerator<Askable | Skipped>, option
   const state: State = { failures: 0, answered: false, good: 0, underWay: new Set() };
   const next = async (): Promise<boolean> => {
     const { value: request, done } = await requests.next();
-    if (done === true) return false;
+    // others may have found enough while this one was being read
+    if (done === true || state.good >= enough) return false;
     if ("skipped" in request) progress.dropped(request.skipped);
     else {
       const known = ledger.state(request.key);
