@@ -4,12 +4,14 @@
 const common = new Set(
   (
     "the a an is are was were of in on at to and or it its this that there with for from by as be has have he she they his her their " +
-    "what how who where which why when do does can you no not yes some any one two i we them him but if would could may might"
+    "what how who where which why when do does can you no not yes some any one two i we them him but if would could may might " +
+    "near next through while under over across beside behind along during into out up down each other another using wearing " +
+    "man woman men women people person child boy girl picture photo group many several three white black red green blue"
   ).split(" "),
 );
 
 /** Fewer words tell nothing. */
-const shortest = 8;
+const shortest = 10;
 /** The share of common words in English captions and answers is about 0.4; other languages share a few by chance. */
 const fewestCommon = 0.12;
 const mostForeignLetters = 0.2;
