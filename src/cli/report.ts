@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { InputError } from "../errors.ts";
 import { writeComparison } from "../train/report/compare-write.ts";
 import { runFigures } from "../train/report/figures.ts";
-import { thumbnailShelf } from "../train/report/thumbnails.ts";
+import { thumbnailShelf } from "../image/thumbnails-node.ts";
 import { writeReport } from "../train/report/write.ts";
 import { addVerb } from "./options.ts";
 import { print, printJson } from "./output.ts";

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { BugError, InputError, LlavaError, RunError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/node.ts";
 import { writeComparison } from "../train/report/compare-write.ts";
-import { thumbnailShelf } from "../train/report/thumbnails.ts";
+import { thumbnailShelf } from "../image/thumbnails-node.ts";
 import { checkRecipePaths } from "../train/recipe-paths.ts";
 import { readRecipe } from "../train/recipe-read.ts";
 import { formatRecipe, type Recipe } from "../train/recipe.ts";

@@ -1,10 +1,11 @@
 // Writes the page that compares runs.
 import { basename, resolve } from "node:path";
 import { writeFileAtomic } from "../../formats/node.ts";
+import type { Thumbnails } from "../../image/thumbnails-node.ts";
+import { readStyle } from "../../pages/style-node.ts";
 import { renderComparison } from "./compare.ts";
 import type { ReportData } from "./data.ts";
-import { readRun, type Thumbnails } from "./read-run.ts";
-import { readStyle } from "./write.ts";
+import { readRun } from "./read-run.ts";
 
 /** Reads the runs' folders and writes one page about them, whole or not at all. Throws as `writeReport`. */
 export async function writeComparison(

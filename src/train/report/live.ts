@@ -4,7 +4,7 @@ import type { SampleAnswer } from "../metrics.ts";
 import type { Fact, RunState } from "./data.ts";
 import { peakMemory } from "./machine.ts";
 import { readRecord, type RunRecord, writeRecord } from "./record.ts";
-import { thumbnailShelf } from "./thumbnails.ts";
+import { thumbnailShelf } from "../../image/thumbnails-node.ts";
 import { writeReport } from "./write.ts";
 
 export interface LiveReportOptions {

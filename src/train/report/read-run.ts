@@ -5,14 +5,12 @@ import { parse } from "yaml";
 import { isRecord } from "../../data/untrusted.ts";
 import { InputError } from "../../errors.ts";
 import { readTextFile } from "../../formats/node.ts";
+import type { Thumbnails } from "../../image/thumbnails-node.ts";
 import type { EvaluationMetrics, Metrics, SampleAnswer } from "../metrics.ts";
 import type { PictureAnswer, ReportData, RunState, StageReport } from "./data.ts";
 import { readCheckedMetrics } from "./read-metrics.ts";
 import { readRecord, type RunRecord } from "./record.ts";
 import { readScores } from "./scores.ts";
-
-/** Makes a small `data:` URL of a picture file; undefined where it cannot be read. */
-export type Thumbnails = (path: string) => Promise<string | undefined>;
 
 const mostAnswers = 12;
 const mostBefore = 5;

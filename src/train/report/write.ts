@@ -1,10 +1,11 @@
 // Writes reports: one file that needs nothing else and asks nothing of the network.
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../formats/node.ts";
+import type { Thumbnails } from "../../image/thumbnails-node.ts";
+import { readStyle } from "../../pages/style-node.ts";
 import type { ReportData } from "./data.ts";
 import { renderReport } from "./page.ts";
-import { readRun, type Thumbnails } from "./read-run.ts";
+import { readRun } from "./read-run.ts";
 
 const fileName = "report.html";
 
@@ -17,8 +18,4 @@ export async function writeReport(
   const data = await readRun(folder, thumbnails);
   await writeFileAtomic(path, renderReport(data, await readStyle()));
   return data;
-}
-
-export async function readStyle(): Promise<string> {
-  return readFile(new URL("./style.css", import.meta.url), "utf8");
 }

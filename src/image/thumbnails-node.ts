@@ -1,7 +1,9 @@
 // Small copies of picture files, each made once.
 import { readFile } from "node:fs/promises";
-import { thumbnail } from "../../image/node.ts";
-import type { Thumbnails } from "./read-run.ts";
+import { thumbnail } from "./node.ts";
+
+/** Makes a small `data:` URL of a picture file; undefined where it cannot be read. */
+export type Thumbnails = (path: string) => Promise<string | undefined>;
 
 const LONGEST_SIDE = 320;
 
