@@ -1,14 +1,14 @@
 // Scores a recipe's questions while it trains, as `llava eval` does.
 import { createHash } from "node:crypto";
 import { tasks } from "../evaluate/registry.ts";
-import { openTask, type TaskSource } from "../evaluate/run.ts";
-import type { Score } from "../evaluate/task.ts";
+import { openTask } from "../evaluate/run.ts";
+import type { Task } from "../evaluate/task.ts";
 import type { Questions } from "../train/questions.ts";
 import type { QuestionsRecipe } from "../train/recipe.ts";
 
 /** Reads and checks the questions. Throws as `openTask`. */
 export async function openQuestions({ task: name, path, images, limit }: QuestionsRecipe): Promise<Questions> {
-  const task: TaskSource<Score>["task"] = tasks[name];
+  const task: Task<"accuracy"> = tasks[name];
   const opened = await openTask({ task, questionsPath: path, imagesDir: images, ...(limit && { limit }) });
   const pictures = new Set(opened.questions.flatMap((question) => question.images));
   return {

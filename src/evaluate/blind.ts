@@ -6,10 +6,10 @@ import type { Question } from "./task.ts";
 /** The same questions with other pictures: one picture stands for another throughout, none for itself; a function of `seed`. */
 export function blinded(questions: readonly Question[], seed: number): Question[] {
   const pictures = [...new Set(questions.flatMap(({ images }) => images))].sort();
-  if (pictures.length === 1) {
+  if (pictures.length < 2) {
     throw new InputError("BLIND_PICTURES", {
       expected: "questions about at least two pictures",
-      got: "one picture",
+      got: pictures.length === 0 ? "none" : "one",
       fix: "ask without --blind",
     });
   }

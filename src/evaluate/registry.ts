@@ -1,5 +1,29 @@
 // Every task by its name: a new one is a file in tasks/ and a name here.
+import { captions } from "./tasks/captions.ts";
+import { gqa } from "./tasks/gqa.ts";
+import { llavabench } from "./tasks/llavabench.ts";
+import { mmbench } from "./tasks/mmbench.ts";
+import { mme } from "./tasks/mme.ts";
+import { mmstar } from "./tasks/mmstar.ts";
 import { pope } from "./tasks/pope.ts";
+import { scienceqa } from "./tasks/scienceqa.ts";
+import { seedbench } from "./tasks/seedbench.ts";
+import { textvqa } from "./tasks/textvqa.ts";
 import { vqa } from "./tasks/vqa.ts";
+import { okvqa, vqav2 } from "./tasks/vqav2.ts";
 
-export const tasks = { pope, vqa } as const;
+export const tasks = {
+  pope,
+  vqa,
+  vqav2,
+  okvqa,
+  textvqa,
+  gqa,
+  scienceqa,
+  mme,
+  mmbench,
+  seedbench,
+  mmstar,
+  captions,
+  llavabench,
+} as const;

@@ -13,9 +13,11 @@ import { parseLanguageConfig } from "../models/config.ts";
 import { templateNamed } from "../text/templates.ts";
 import { tinyTokenizer } from "../text/tokenizers.fixture.ts";
 import { writeAnswers } from "./answers.ts";
+import { recordOf } from "./record.ts";
 import { blinded } from "./blind.ts";
-import { runTask } from "./run.ts";
-import { tasks } from "./registry.ts";
+import { openTask, runTask } from "./run.ts";
+import { answersPath, askInto } from "./run-folder.ts";
+import { pope } from "./tasks/pope.ts";
 import type { Question } from "./task.ts";
 
 const tokenizer = tinyTokenizer("bytes");
@@ -89,7 +91,7 @@ function observer(): { assistant: Assistant; most: () => number; asked: string[]
   return { assistant, most: () => most, asked };
 }
 
-const options = () => ({ task: tasks.pope, questionsPath, imagesDir: join(folder, "photos") });
+const options = () => ({ task: pope, questionsPath, imagesDir: join(folder, "photos") });
 
 describe("a run", () => {
   it("asks everything once, many at a time, and keeps answers in the file's order", async () => {
@@ -144,10 +146,45 @@ describe("a run", () => {
     expect(asked).toEqual([]);
   });
 
+  it("goes on where it was cut off, and leaves the file of a run that was not", async () => {
+    const opened = await openTask(options());
+    const into = async (name: string, until = Infinity, seed = 0): Promise<[string, number]> => {
+      const { assistant, asked } = observer();
+      const { questions } = opened;
+      const made = {
+        task: pope,
+        assistant,
+        modelHash: "x",
+        questionsPath: [questionsPath],
+        questions,
+        blind: false,
+        seed,
+      };
+      const out = join(folder, name);
+      await mkdir(out, { recursive: true });
+      const control = new AbortController();
+      const onProgress = ({ done }: { done: number }): void => void (done >= until && control.abort());
+      const asking = askInto(out, pope, opened, recordOf(made), { assistant, onProgress, signal: control.signal });
+      await (until < Infinity ? expect(asking).rejects.toMatchObject({ name: "AbortError" }) : asking);
+      return [await readFile(answersPath(out, false), "utf8"), asked.length];
+    };
+    const [whole] = await into("whole");
+    const [part, before] = await into("cut", 8);
+    // a kill may cut off the last line
+    await writeFile(answersPath(join(folder, "cut"), false), part.slice(0, -9));
+    const [after, again] = await into("cut");
+    expect(after).toBe(whole);
+    expect(part.split("\n").length).toBeGreaterThan(8);
+    expect(again).toBeLessThan(40);
+    expect(before + again).toBeGreaterThanOrEqual(40);
+    expect(await into("cut")).toEqual([whole, 0]);
+    await expect(into("cut", Infinity, 1)).rejects.toMatchObject({ code: "EVAL_OTHER_RUN" });
+  });
+
   it("leaves a line for every answer", async () => {
     const { answered } = await runTask({ ...options(), assistant: observer().assistant, limit: 3 });
     const path = join(folder, "answers.jsonl");
-    await writeAnswers(path, tasks.pope, answered);
+    await writeAnswers(path, pope, answered);
     const [first] = (await readFile(path, "utf8")).split("\n");
     expect(JSON.parse(first!)).toEqual({
       question_id: "0",

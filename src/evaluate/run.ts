@@ -2,15 +2,17 @@
 import { checkPictures } from "../data/check-pictures.ts";
 import { pictureFile } from "../data/picture-path.ts";
 import { Problems } from "../data/problems.ts";
-import { InputError } from "../errors.ts";
 import { answerTurns, type Assistant, type Picture } from "../generate/assistant.ts";
 import { readChatPicture } from "../generate/node.ts";
 import { blinded } from "./blind.ts";
+import { readQuestions } from "./questions.ts";
+import { scoreOf } from "./score.ts";
 import type { Answered, Question, Score, Task } from "./task.ts";
 
-export interface TaskSource<S extends Score> {
-  readonly task: Task<S>;
-  readonly questionsPath: string;
+export interface TaskSource<F extends string> {
+  readonly task: Task<F>;
+  /** one file, or several that make one test */
+  readonly questionsPath: string | readonly string[];
   readonly imagesDir: string;
   /** ask about another picture instead */
   readonly blind?: boolean;
@@ -22,15 +24,20 @@ export interface TaskSource<S extends Score> {
 
 export interface AskOptions {
   readonly assistant: Assistant;
-  readonly onProgress?: (progress: { readonly done: number; readonly total: number; readonly correct: number }) => void;
+  /** `right`: the sum of the grades so far */
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number; readonly right: number }) => void;
+  /** called with each answer as it comes; the next question of its lane waits for it */
+  readonly onAnswer?: (answered: Answered) => Promise<void>;
+  /** answers that are there already, by the questions' ids: those are not asked again */
+  readonly known?: ReadonlyMap<string, string>;
   /** ends the run, which rejects with the signal's reason */
   readonly signal?: AbortSignal;
 }
 
-export type RunOptions<S extends Score> = TaskSource<S> & AskOptions;
+export type RunOptions<F extends string> = TaskSource<F> & AskOptions;
 
-export interface TaskResult<S extends Score> {
-  readonly score: S;
+export interface TaskResult<F extends string> {
+  readonly score: Score<F>;
   /** in the order of the file */
   readonly answered: readonly Answered[];
 }
@@ -38,65 +45,57 @@ export interface TaskResult<S extends Score> {
 /** Questions under way together: more share each step, but all look at the same cache. */
 const together = 16;
 
-export interface OpenedTask<S extends Score> {
+export interface OpenedTask<F extends string> {
   /** as they will be asked */
   readonly questions: readonly Question[];
   /** Asks all greedily and scores the answers; may be called again. Throws as `answerTurns`. */
-  run(options: AskOptions): Promise<TaskResult<S>>;
+  run(options: AskOptions): Promise<TaskResult<F>>;
 }
 
 /**
  * Reads and checks questions and pictures; nothing is asked yet.
  * Throws what the task's reader throws, `QUESTIONS_EMPTY`, `IMAGES_FOLDER`, `PICTURE_…`, `BLIND_PICTURES`.
  */
-export async function openTask<S extends Score>(source: TaskSource<S>): Promise<OpenedTask<S>> {
-  const { task, imagesDir, blind, seed = 0 } = source;
-  const read = await readQuestions(source);
+export async function openTask<F extends string>(source: TaskSource<F>): Promise<OpenedTask<F>> {
+  const { task, imagesDir, blind, seed = 0, questionsPath, limit } = source;
+  const read = await readQuestions(task, questionsPath, limit);
   const named = new Map(read.toReversed().flatMap(({ images, where }) => images.map((image) => [image, where])));
   const problems = new Problems();
   await checkPictures(imagesDir, named, problems);
-  problems.refuse(source.questionsPath);
+  problems.refuse([questionsPath].flat().join(", "));
   const questions = blind ? blinded(read, seed) : read;
   return {
     questions,
     run: async (options) => {
       const answers = await ask(questions, source, options);
       const answered = questions.map((question, i): Answered => ({ question, answer: answers[i]! }));
-      return { score: task.score(answered), answered };
+      return { score: scoreOf(task, answered), answered };
     },
   };
 }
 
 /** Opens a task and asks it. */
-export async function runTask<S extends Score>(options: RunOptions<S>): Promise<TaskResult<S>> {
+export async function runTask<F extends string>(options: RunOptions<F>): Promise<TaskResult<F>> {
   return (await openTask(options)).run(options);
 }
 
-async function readQuestions<S extends Score>({
-  task,
-  questionsPath,
-  limit = Infinity,
-}: TaskSource<S>): Promise<Question[]> {
-  const questions: Question[] = [];
-  for await (const question of task.questions(questionsPath)) {
-    if (questions.length >= limit) break;
-    questions.push(question);
-  }
-  if (questions.length > 0) return questions;
-  throw new InputError("QUESTIONS_EMPTY", { expected: "at least one question", got: "none", where: questionsPath });
-}
-
 /** Answers by the questions' places; asked in the order of their pictures. */
-async function ask<S extends Score>(
+async function ask<F extends string>(
   questions: readonly Question[],
-  { task, imagesDir }: TaskSource<S>,
-  { assistant, onProgress, signal }: AskOptions,
+  { task, imagesDir }: TaskSource<F>,
+  { assistant, onProgress, onAnswer, known, signal }: AskOptions,
 ): Promise<string[]> {
-  const order = inPictureOrder(questions);
   const pictures = pictureShelf(imagesDir);
-  const answers: string[] = [];
   const { maxNewTokens, stopTexts = [] } = task;
-  let [next, done, correct] = [0, 0, 0];
+  const answers = questions.map(({ id }) => known?.get(id));
+  const order = inPictureOrder(questions).filter((place) => answers[place] === undefined);
+  let [next, done, right] = [0, 0, 0];
+  const count = (question: Question, answer: string): void => {
+    done++;
+    right += task.grade({ question, answer });
+    onProgress?.({ done, total: questions.length, right });
+  };
+  questions.forEach((question, i) => answers[i] !== undefined && count(question, answers[i]));
   const lane = async (): Promise<void> => {
     while (next < order.length) {
       const place = order[next++]!;
@@ -105,13 +104,12 @@ async function ask<S extends Score>(
       const { text } = await answerTurns(assistant, [question.turn], shown, { maxNewTokens, stopTexts, signal });
       signal?.throwIfAborted();
       answers[place] = text;
-      done++;
-      if (task.isCorrect({ question, answer: text })) correct++;
-      onProgress?.({ done, total: questions.length, correct });
+      await onAnswer?.({ question, answer: text });
+      count(question, text);
     }
   };
   await Promise.all(Array.from({ length: together }, lane));
-  return answers;
+  return answers as string[];
 }
 
 function inPictureOrder(questions: readonly Question[]): number[] {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { scoreOf } from "../score.ts";
 import type { Answered, Question } from "../task.ts";
 import { pope, readYesNo } from "./pope.ts";
 
@@ -43,7 +44,7 @@ it("counts as POPE does", () => {
     ...[1, 2].map(() => answered("no", "No.")),
     ...[1, 2].map(() => answered("yes", "no")),
   ];
-  expect(pope.score(all)).toEqual({
+  expect(scoreOf(pope, all)).toEqual({
     n: 8,
     accuracy: 5 / 8,
     precision: 3 / 4,
@@ -57,12 +58,15 @@ it("gives shares from 0 to 1 for any answers, and all of them for right ones", (
   const some = fc.array(fc.tuple(fc.constantFrom("yes", "no"), fc.constantFrom("Yes.", "no", "not here", "")));
   fc.assert(
     fc.property(some, (pairs) => {
-      const { n, ...shares } = pope.score(pairs.map(([label, answer]) => answered(label, answer)));
+      const { n, ...shares } = scoreOf(
+        pope,
+        pairs.map(([label, answer]) => answered(label, answer)),
+      );
       expect(n).toBe(pairs.length);
-      for (const value of Object.values(shares)) expect(value >= 0 && value <= 1).toBe(true);
+      for (const value of Object.values(shares) as number[]) expect(value >= 0 && value <= 1).toBe(true);
     }),
   );
-  expect(pope.score([answered("yes", "yes"), answered("no", "no")])).toMatchObject({
+  expect(scoreOf(pope, [answered("yes", "yes"), answered("no", "no")])).toMatchObject({
     accuracy: 1,
     f1: 1,
     yes_ratio: 0.5,

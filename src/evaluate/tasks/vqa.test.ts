@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { scoreOf } from "../score.ts";
 import type { Question } from "../task.ts";
 import { normaliseAnswer, vqa } from "./vqa.ts";
 
@@ -48,8 +49,8 @@ const gpt = (value: string) => ({ from: "gpt", value });
 it("asks every question of a conversation on its own", async () => {
   const first = [human("<image>\nHow many?"), gpt("2"), human("Which colour?"), gpt("Red.")];
   const [a, b] = await read([{ id: "s", image: "a.jpg", conversations: first, kinds: ["count", "colour"] }]);
-  expect(a).toMatchObject({ id: "s-1", images: ["a.jpg"], label: "2", kind: "count" });
-  expect(b).toMatchObject({ id: "s-2", images: ["a.jpg"], label: "Red.", kind: "colour" });
+  expect(a).toMatchObject({ id: "s-1", images: ["a.jpg"], label: "2", kinds: ["count"] });
+  expect(b).toMatchObject({ id: "s-2", images: ["a.jpg"], label: "Red.", kinds: ["colour"] });
   expect(a!.turn.content).toEqual([{ type: "image" }, { type: "text", text: "\nHow many?" }]);
   expect(b!.turn.content).toEqual([{ type: "image" }, { type: "text", text: "\nWhich colour?" }]);
 });
@@ -64,7 +65,7 @@ it("leaves pictures where the question has them, and takes questions without", a
     },
     { conversations: [human("2 + 2?"), gpt("4"), human("unanswered")] },
   ]);
-  expect(two).toMatchObject({ id: "t", kind: "compare" });
+  expect(two).toMatchObject({ id: "t", kinds: ["compare"] });
   expect(two!.turn.content.map((part) => (part.type === "text" ? part.text : "image"))).toEqual([
     "image",
     " or ",
@@ -72,7 +73,7 @@ it("leaves pictures where the question has them, and takes questions without", a
     "?",
   ]);
   expect(none).toMatchObject({ id: "1", images: [], label: "4" });
-  expect(none).not.toHaveProperty("kind");
+  expect(none).not.toHaveProperty("kinds");
 });
 
 it("scores all, and each kind where kinds are named", async () => {
@@ -83,11 +84,11 @@ it("scores all, and each kind where kinds are named", async () => {
   ]);
   const answers = ["two", "4", "left"];
   const answered = questions.map((question, i) => ({ question, answer: answers[i]! }));
-  expect(vqa.score(answered)).toEqual({
+  expect(scoreOf(vqa, answered)).toEqual({
     n: 3,
     accuracy: 2 / 3,
     kinds: { count: { n: 2, accuracy: 1 / 2 }, side: { n: 1, accuracy: 1 } },
   });
   const [plain] = await read([{ conversations: [human("?"), gpt("x")] }]);
-  expect(vqa.score([{ question: plain!, answer: "y" }])).toEqual({ n: 1, accuracy: 0 });
+  expect(scoreOf(vqa, [{ question: plain!, answer: "y" }])).toEqual({ n: 1, accuracy: 0 });
 });

@@ -3,12 +3,7 @@ import { streamSamples } from "../../data/samples.ts";
 import { isRecord } from "../../data/untrusted.ts";
 import { imageMarker, turnsOf } from "../../text/conversation.ts";
 import { userTurn } from "../../generate/assistant.ts";
-import type { Answered, Question, Score, Task } from "../task.ts";
-
-export interface VqaScore extends Score {
-  /** by the samples' `kind`, where they name one */
-  readonly kinds?: Readonly<Record<string, Score>>;
-}
+import { meanGrade, type Question, type Task } from "../task.ts";
 
 const numbers = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
 
@@ -29,33 +24,13 @@ export function normaliseAnswer(text: string): string {
   return words.map((word) => (numbers.includes(word) ? String(numbers.indexOf(word)) : word)).join(" ");
 }
 
-export const vqa: Task<VqaScore> = {
+export const vqa: Task<"accuracy"> = {
   name: "vqa",
+  files: "LLaVA's JSON; the answers of its conversations are the right ones",
   questions: readQuestions,
   maxNewTokens: 64,
-  isCorrect,
-  score: (answered) => {
-    const kinds = new Map<string, Answered[]>();
-    for (const each of answered) {
-      const { kind } = each.question;
-      if (kind !== undefined) kinds.set(kind, [...(kinds.get(kind) ?? []), each]);
-    }
-    const byKind = [...kinds].sort(([a], [b]) => (a < b ? -1 : 1)).map(([kind, part]) => [kind, accuracy(part)]);
-    return {
-      ...accuracy(answered),
-      ...(kinds.size > 0 && { kinds: Object.fromEntries(byKind) as VqaScore["kinds"] & {} }),
-    };
-  },
+  ...meanGrade(({ question, answer }) => (normaliseAnswer(answer) === normaliseAnswer(question.label) ? 1 : 0)),
 };
-
-function isCorrect({ question, answer }: Answered): boolean {
-  return normaliseAnswer(answer) === normaliseAnswer(question.label);
-}
-
-function accuracy(answered: readonly Answered[]): Score {
-  const n = answered.length;
-  return { n, accuracy: n === 0 ? 0 : answered.filter(isCorrect).length / n };
-}
 
 /**
  * The questions of samples; those of one conversation are asked each on its own, with the sample's pictures, so that no
@@ -78,7 +53,7 @@ async function* readQuestions(path: string): AsyncGenerator<Question> {
         turn,
         label: label.value,
         where,
-        ...(kind !== undefined && { kind }),
+        ...(kind !== undefined && { kinds: [kind] }),
       };
     }
   }

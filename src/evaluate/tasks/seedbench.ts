@@ -1,0 +1,50 @@
+// SEED-Bench: four options, the letter wanted, twelve kinds over pictures and video frames (Li et al. 2023, arXiv 2307.16125).
+import { z } from "zod";
+import { picturePath } from "../../data/picture-path.ts";
+import { userTurn } from "../../generate/assistant.ts";
+import { membersOf } from "../lines.ts";
+import { withOptions } from "../prompts.ts";
+import { meanGrade, type Question, type Task } from "../task.ts";
+
+const entry = z.object({
+  question_id: z.union([z.string(), z.number()]).transform(String),
+  question: z.string(),
+  choice_a: z.string(),
+  choice_b: z.string(),
+  choice_c: z.string(),
+  choice_d: z.string(),
+  answer: z.enum(["A", "B", "C", "D"]),
+  data_id: z.string(),
+  data_type: z.enum(["image", "video"]),
+  question_type_id: z.number(),
+});
+const names = z.record(z.string(), z.number());
+
+/** Exact letters, as LLaVA counts them (scripts/convert_seed_for_submission.py); of videos, one frame is shown. */
+export const seedbench: Task<"accuracy"> = {
+  name: "seedbench",
+  files: "SEED-Bench.json; pictures in SEED-Bench-image, frames as SEED-Bench-video-image/QUESTION_ID.png",
+  questions: readEntries,
+  maxNewTokens: 128,
+  ...meanGrade(({ question, answer }) => (answer === question.label ? 1 : 0)),
+};
+
+async function* readEntries(path: string): AsyncGenerator<Question> {
+  const kinds = new Map<number, string>();
+  for await (const { value } of membersOf(path, names, (section) => section === "question_type"))
+    for (const [name, id] of Object.entries(value)) kinds.set(id, name);
+  for await (const { value, where } of membersOf(path, entry, (section) => section === "questions")) {
+    const { question_id: id, question, answer, data_id: data, data_type: type, question_type_id: kind } = value;
+    const options = [value.choice_a, value.choice_b, value.choice_c, value.choice_d];
+    const image = type === "image" ? `SEED-Bench-image/${data}` : `SEED-Bench-video-image/${id}.png`;
+    yield {
+      id,
+      images: [picturePath(image, where)],
+      turn: userTurn(withOptions(question, options), 1),
+      label: answer,
+      options,
+      kinds: [kinds.get(kind) ?? `kind ${kind}`, type],
+      where,
+    };
+  }
+}
