@@ -107,9 +107,11 @@ describe.skipIf(!lab.present)("answering", () => {
       llava([...args, "--blind", "--answers", answers]),
     ]);
     const score = JSON.parse(json.stdout) as Record<string, unknown>;
-    expect(Object.keys(score)).toEqual(["task", "n", "accuracy", "precision", "recall", "f1", "yes_ratio"]);
+    const figures = ["task", "n", "accuracy", "precision", "recall", "f1", "yes_ratio"];
+    expect(Object.keys(score)).toEqual([...figures, "intervals", "bootstrap", "run"]);
+    expect(score["run"]).toMatchObject({ prompt: "<image>\nIs there a dog?", template: "chatml", blind: false });
     expect([score["task"], score["n"], json.code, blind.code]).toEqual(["pope", 3, 0, 0]);
-    expect(blind.stdout).toMatch(/^task +pope\nn +3\naccuracy +\d+\.\d %\n/);
+    expect(blind.stdout).toMatch(/^task +pope\nn +3\naccuracy +\d+\.\d % /);
     const written = (await readFile(answers, "utf8"))
       .trim()
       .split("\n")
@@ -117,7 +119,58 @@ describe.skipIf(!lab.present)("answering", () => {
     expect(written.map(({ image }) => image)).toEqual(["b.png", "a.png", "b.png"]);
   });
 
+  it("goes on after a kill; its answers are scored and compared anew", async () => {
+    const questions = join(folder, "many.jsonl");
+    const line = (id: number) =>
+      JSON.stringify({ question_id: id, image: id % 2 ? "a.png" : "b.png", text: `<b>${id}</b>?`, label: "yes" });
+    await writeFile(questions, Array.from({ length: 24 }, (_, id) => line(id)).join("\n"));
+    const run = (out: string) => [
+      "eval",
+      model,
+      "--task",
+      "pope",
+      "--questions",
+      questions,
+      "--images",
+      folder,
+      "--both",
+      "--out",
+      out,
+    ];
+    const [cut, whole] = [join(folder, "cut"), join(folder, "whole")];
+    const child = execFile(process.execPath, [main, ...run(cut)]);
+    const killed = new Promise((resolve) => child.on("exit", resolve));
+    const lines = async (): Promise<number> =>
+      (await readFile(join(cut, "answers.jsonl"), "utf8").catch(() => "")).split("\n").length;
+    while ((await lines()) < 3) await new Promise((resolve) => setTimeout(resolve, 5));
+    child.kill("SIGKILL");
+    await killed;
+    const [again, uncut] = await Promise.all([llava([...run(cut), "--json"]), llava([...run(whole), "--json"])]);
+    expect([again.code, uncut.code]).toEqual([0, 0]);
+    for (const name of ["answers.jsonl", "answers-blind.jsonl", "score.json", "score-blind.json"])
+      expect(await readFile(join(cut, name), "utf8")).toBe(await readFile(join(whole, name), "utf8"));
+    const result = JSON.parse(again.stdout) as Record<string, unknown>;
+    expect(result["blind"]).toMatchObject({ n: 24 });
+    expect(Object.keys(result["seeing"] as object)).toEqual(["difference", "intervals", "better", "worse", "same"]);
+    const page = await readFile(join(cut, "report.html"), "utf8");
+    expect(page).toContain("&lt;b&gt;7&lt;/b&gt;?");
+    expect(page).not.toContain("<b>7");
+
+    const files = [join(cut, "answers-blind.jsonl"), join(cut, "answers.jsonl")];
+    const [score, compared] = await Promise.all([
+      llava(["eval", "score", files[1]!, "--json"]),
+      llava(["eval", "compare", ...files, "--task", "pope"]),
+    ]);
+    const { blind: _, seeing: __, ...sighted } = result;
+    expect(JSON.parse(score.stdout)).toEqual(sighted);
+    expect(compared.stdout).toMatch(/^ +first +second +difference +95 %\naccuracy +\d/);
+  });
+
   it.each([
+    [["eval", "MODEL", "--task", "pope", "--images", "."], "USAGE"],
+    [["eval", "score", "none.jsonl", "--task", "gqa"], "FILE_MISSING"],
+    [["eval", "score", "none.jsonl"], "TASK_MISSING"],
+    [["eval", "MODEL", "--task", "pope", "--questions", "q", "--images", ".", "--both", "--blind"], "EVAL_OPTIONS"],
     [["chat", "MODEL", "--prompt", "x", "--image", "none.jpg"], "PICTURE_MISSING"],
     [["chat", "nowhere", "--prompt", "x"], "MODEL_MISSING"],
     [["chat", "MODEL", "--prompt", "x", "--temperature", "hot"], "USAGE"],

@@ -1,81 +1,104 @@
 // `llava eval`: asks a model a task's questions and scores its answers.
 import { Option, type Command } from "commander";
-import { writeAnswers } from "../evaluate/answers.ts";
-import { runTask, type RunOptions } from "../evaluate/run.ts";
 import { tasks } from "../evaluate/registry.ts";
-import type { Score } from "../evaluate/task.ts";
+import { compareAnswers } from "../evaluate/result.ts";
+import type { Task } from "../evaluate/task.ts";
+import { InputError } from "../errors.ts";
 import { withAssistant } from "./assistant.ts";
-import { interruptible } from "./interrupt.ts";
-import { addVerb, wholeNumber } from "./options.ts";
-import { print, printJson, table } from "./output.ts";
-import { type Progress, startProgress } from "./progress.ts";
+import { addJudgeVerb } from "./eval-judge.ts";
+import { addReplayVerbs } from "./eval-replay.ts";
+import { askSide, type RunFlags, writeReport } from "./eval-run.ts";
+import { describeComparison, describeResult } from "./eval-view.ts";
+import { addVerb, collect, wholeNumber } from "./options.ts";
+import { print, printJson } from "./output.ts";
+import { log } from "./progress.ts";
 
-interface Options {
-  readonly task: keyof typeof tasks;
-  readonly questions: string;
-  readonly images: string;
+interface Options extends Omit<RunFlags, "questions" | "images"> {
+  readonly task?: keyof typeof tasks;
+  readonly questions?: string[];
+  readonly images?: string;
   readonly blind?: boolean;
-  readonly seed: number;
-  readonly limit?: number;
-  readonly answers?: string;
+  readonly both?: boolean;
   readonly template?: string;
-  readonly adapter?: string;
   readonly threads?: number;
   readonly json?: boolean;
 }
 
 export function addEval(program: Command): void {
-  const task = new Option("--task <name>", "how questions are read and scored").choices(Object.keys(tasks));
-  addVerb(program, "eval <model>", "score a model's answers to questions about pictures")
-    .addOption(task.makeOptionMandatory())
-    .requiredOption("--questions <file>", "pope: JSON lines with question_id, image, text, label; vqa: LLaVA's JSON")
-    .requiredOption("--images <folder>", "where the pictures lie")
+  // needed options are checked below: commander would ask the verbs below for them too
+  const task = new Option("--task <name>", "how questions are read and scored; needed").choices(Object.keys(tasks));
+  const verb = addVerb(program, "eval <model>", "score a model's answers to questions about pictures")
+    .addOption(task)
+    .option("--questions <file>", "the task's questions; needed, may be given several times", collect)
+    .option("--images <folder>", "where the pictures lie; needed")
     .option("--blind", "show another picture with each question: what the model knows without seeing")
+    .option("--both", "ask sighted and blind, and say what seeing adds")
     .option("--seed <n>", "decides which other picture", wholeNumber(0), 0)
     .option("--limit <n>", "ask the first n questions only", wholeNumber(1))
     .option("--answers <file>", "write every question, answer and label there, as JSON lines")
+    .option(
+      "--out <folder>",
+      "keep answers, scores and report.html there; the same command goes on where a run was cut off",
+    )
     .option("--template <name>", "how the conversation is written (default: as the model was trained)")
     .option("--adapter <folder>", "a LoRA adapter of this model, in PEFT's format")
     .option("--threads <n>", "threads to compute with (default: the physical cores)", wholeNumber(1, 1024))
     .option("--json", "print the score as JSON")
     .action(evaluate);
+  addReplayVerbs(verb);
+  addJudgeVerb(verb);
 }
 
-async function evaluate(model: string, options: Options): Promise<void> {
-  const { questions: questionsPath, images: imagesDir, blind = false, seed, limit, answers, json } = options;
-  const task: RunOptions<Score>["task"] = tasks[options.task];
+async function evaluate(model: string, options: Options, command: Command): Promise<void> {
+  const { blind = false, both = false, json } = options;
+  const name = needed(options.task, "--task <name>", command);
+  const questions = needed(options.questions, "--questions <file>", command);
+  const images = needed(options.images, "--images <folder>", command);
+  const task = tasks[name] as Task;
+  refuseContradictions(options);
   await withAssistant(model, options, async (assistant) => {
-    let progress: Progress | undefined;
-    const onProgress: RunOptions<Score>["onProgress"] = ({ done, total, correct }) => {
-      progress ??= startProgress({ label: blind ? "asking blind" : "asking", unit: "questions", total });
-      progress.update(done, `${percent(correct / done)} right`);
-    };
-    const run = { assistant, task, questionsPath, imagesDir, blind, seed, onProgress, ...(limit && { limit }) };
-    const { score, answered } = await interruptible((signal) => runTask({ ...run, signal })).finally(() =>
-      progress?.finish(),
+    const flags = { ...options, questions, images };
+    const ask = (isBlind: boolean): ReturnType<typeof askSide> => askSide({ model, assistant, task }, flags, isBlind);
+    const first = await ask(both ? false : blind);
+    const second = both ? await ask(true) : undefined;
+    const report = await writeReport(
+      task,
+      flags,
+      both || !blind ? first : undefined,
+      second ?? (blind ? first : undefined),
     );
-    if (answers !== undefined) await writeAnswers(answers, task, answered);
-    const result = { task: task.name, ...score };
-    if (json) printJson(result);
-    else print(describe(result));
-  });
-}
-
-/** Figures under each other; shares in percent, kinds as rows of their own. */
-function describe(result: Readonly<Record<string, unknown>>): string {
-  const rows = Object.entries(result).flatMap(([name, value]): string[][] => {
-    if (typeof value === "object" && value !== null) {
-      return Object.entries(value as Record<string, Score>).map(([kind, { n, accuracy }]) => [
-        `  ${kind}`,
-        percent(accuracy),
-        `of ${n}`,
-      ]);
+    if (report !== undefined) log(`report  ${report}`);
+    if (second === undefined) {
+      if (json) printJson(first.result);
+      else print(describeResult(task, first.result));
+      return;
     }
-    return [[name.replace("_", " "), typeof value === "number" && name !== "n" ? percent(value) : String(value)]];
+    // what seeing adds: sighted less blind, on the same questions
+    const seeing = compareAnswers(task, second.answered, first.answered);
+    if (json) {
+      const { run: _, ...blindResult } = second.result;
+      const { difference, intervals, better, worse, same } = seeing;
+      printJson({ ...first.result, blind: blindResult, seeing: { difference, intervals, better, worse, same } });
+    } else {
+      print(`${describeResult(task, first.result)}\n\n${describeComparison(task, seeing, ["blind", "sighted"])}`);
+    }
   });
-  return table(rows);
 }
 
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
+function refuseContradictions({ answers, out, both, blind }: Options): void {
+  const contradictions = [
+    { is: both === true && blind === true, got: "--both and --blind", fix: "leave one of them out" },
+    { is: answers !== undefined && out !== undefined, got: "--answers and --out", fix: "leave one of them out" },
+    { is: answers !== undefined && both === true, got: "--answers for two runs", fix: "name a folder with --out" },
+  ];
+  const found = contradictions.find(({ is }) => is);
+  if (found === undefined) return;
+  const { got, fix } = found;
+  throw new InputError("EVAL_OPTIONS", { expected: "options that agree", got, fix });
+}
+
+function needed<T>(value: T | undefined, flags: string, command: Command): T {
+  if (value !== undefined) return value;
+  const code = "commander.missingMandatoryOptionValue";
+  return command.error(`required option '${flags}' not specified`, { code });
 }
