@@ -1,4 +1,4 @@
-// How long a stage will take: one of its steps, made with models of one and of two layers, scaled to the whole.
+// How long a stage will take: one of its steps, made with a shallow and a deeper small model, scaled to the whole.
 import { languageShapes } from "../models/llama.ts";
 import type { LlavaConfig } from "../models/config.ts";
 import { tokensPerPicture } from "../models/config.ts";
@@ -16,7 +16,9 @@ import { costOf, type StepWork } from "./stage-work.ts";
 import { createStepper } from "./step.ts";
 
 /** Steps of each small model that are timed, after one that compiles programs and touches memory first. */
-const timed = 2;
+const timed = 3;
+/** Layers of the deeper model: two more than the shallow one, so that what a layer costs stands out from the noise. */
+const deeper = 3;
 
 /**
  * Seconds of all steps together. Time depends on sizes, not on values, so weights of zero do; a stage that trains its
@@ -33,11 +35,11 @@ export async function predictSeconds(
   const typical = work.reduce((best, step) => (distance(step) < distance(best) ? step : best));
   const samples = [...data.plan.samplesOf(typical.step)].map((i) => data.samples[i]!);
   const batches = microBatches(samples, data.layout, config.language);
-  const [one, two] = [
-    await secondsOf(engine, config, data, batches, 1),
-    await secondsOf(engine, config, data, batches, 2),
-  ];
-  const step = one + (config.language.layers - 1) * Math.max(0, two - one);
+  const { layers } = config.language;
+  const depth = Math.min(layers, deeper);
+  const shallow = await secondsOf(engine, config, data, batches, 1);
+  const deep = depth > 1 ? await secondsOf(engine, config, data, batches, depth) : shallow;
+  const step = shallow + (layers - 1) * (Math.max(0, deep - shallow) / Math.max(1, depth - 1));
   return (data.plan.steps * step * mean) / costOf(typical);
 }
 
