@@ -159,6 +159,7 @@ it("brings files together by id, boxes among the context", async () => {
     "questions.jsonl",
     { question_id: 1, image: "b.jpg", text: "What?", category: "conv" },
     { question_id: 0, image: "a.jpg", text: "Who?", category: "detail" },
+    { question_id: 2, image: "c.jpg", text: "Why?", category: "complex" },
   );
   const context = await lines(
     "context.jsonl",
@@ -169,13 +170,25 @@ it("brings files together by id, boxes among the context", async () => {
       instances: [{ category: "dog", bbox: [0.1, 0.25, 0.5, 1] }],
     },
     { image: "b.jpg", caption: "A cat." },
+    { image: "c.jpg", captions: ["Snow."], instances: [] },
   );
-  const references = await lines("ref.jsonl", { question_id: 0, text: "r0" }, { question_id: 1, text: "r1" });
-  const answers = await lines("ans.jsonl", { question_id: 1, text: "c1" }, { question_id: 0, text: "c0" });
+  const references = await lines(
+    "ref.jsonl",
+    { question_id: 0, text: "r0" },
+    { question_id: 1, text: "r1" },
+    { question_id: 2, text: "r2" },
+  );
+  const answers = await lines(
+    "ans.jsonl",
+    { question_id: 1, text: "c1" },
+    { question_id: 0, text: "c0" },
+    { question_id: 2, text: "c2" },
+  );
   const pairs = await readPairs({ questions, context, references, answers });
   expect(pairs.map(({ id, reference, candidate, hasBoxes }) => [id, reference, candidate, hasBoxes])).toEqual([
     ["1", "r1", "c1", false],
     ["0", "r0", "c0", true],
+    ["2", "r2", "c2", true],
   ]);
   expect(pairs[1]!.context).toBe("One.\nTwo.\n\ndog: [0.1, 0.25, 0.5, 1]");
   const fewer = await lines("few.jsonl", { question_id: 0, text: "c0" });

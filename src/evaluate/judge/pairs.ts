@@ -11,7 +11,7 @@ const context = z.object({
   image: z.string(),
   caption: z.union([z.string(), z.array(z.string())]).optional(),
   captions: z.array(z.string()).optional(),
-  instances: z.array(z.object({ category: z.string(), bbox: z.array(z.number()).length(4) })).default([]),
+  instances: z.array(z.object({ category: z.string(), bbox: z.array(z.number()).length(4) })).optional(),
 });
 
 export interface PairFiles {
@@ -31,7 +31,7 @@ export interface PairFiles {
 export async function readPairs(files: PairFiles): Promise<Judged[]> {
   const contexts = new Map<string, Pick<Judged, "context" | "hasBoxes">>();
   for await (const { value } of itemsOf(files.context, context))
-    contexts.set(value.image, { context: contextText(value), hasBoxes: value.instances.length > 0 });
+    contexts.set(value.image, { context: contextText(value), hasBoxes: value.instances !== undefined });
   const references = await answersById(files.references);
   const answers = await answersById(files.answers);
   const pairs: Judged[] = [];
@@ -52,7 +52,7 @@ export async function readPairs(files: PairFiles): Promise<Judged[]> {
 /** Captions a line each; then boxes a line each, as `category: [x1, y1, x2, y2]` from 0 to 1. */
 function contextText({ caption, captions, instances }: z.infer<typeof context>): string {
   const lines = [caption ?? captions ?? []].flat().map((text) => text.trim());
-  const boxes = instances.map(({ category, bbox }) => `${category}: [${bbox.join(", ")}]`);
+  const boxes = (instances ?? []).map(({ category, bbox }) => `${category}: [${bbox.join(", ")}]`);
   return [lines, boxes]
     .filter((part) => part.length > 0)
     .map((part) => part.join("\n"))

@@ -14,6 +14,7 @@ export interface Judged {
   readonly images: readonly string[];
   /** captions, and boxes where there are some */
   readonly context: string;
+  /** the context is of a kind that has boxes, be they none for this picture */
   readonly hasBoxes: boolean;
   readonly reference: string;
   readonly candidate: string;
