@@ -1,4 +1,4 @@
-// Undoes how GGUF's `llama` files store the rows of attn_q and attn_k.
+// How GGUF's `llama` files store the rows of attn_q and attn_k: undone on reading, done on writing.
 import { BugError } from "../errors.ts";
 
 /**
@@ -14,6 +14,26 @@ export function unpermuteRows<A extends Float32Array | Uint16Array | Uint8Array>
   columns: number,
   heads: number,
 ): A {
+  return moveRows(data, rows, columns, heads, (row, half) => (row % 2) * half + Math.floor(row / 2));
+}
+
+/** The way back: rows for GGUF's interleaved RoPE from rows for half-split RoPE; arguments as of `unpermuteRows`. */
+export function permuteRows<A extends Float32Array | Uint16Array | Uint8Array>(
+  data: A,
+  rows: number,
+  columns: number,
+  heads: number,
+): A {
+  return moveRows(data, rows, columns, heads, (row, half) => 2 * (row % half) + Math.floor(row / half));
+}
+
+function moveRows<A extends Float32Array | Uint16Array | Uint8Array>(
+  data: A,
+  rows: number,
+  columns: number,
+  heads: number,
+  target: (row: number, half: number) => number,
+): A {
   const headRows = rows / heads;
   if (data.length !== rows * columns || headRows % 2 !== 0) {
     throw new BugError("ROPE_ROWS", {
@@ -25,7 +45,7 @@ export function unpermuteRows<A extends Float32Array | Uint16Array | Uint8Array>
   for (let head = 0; head < heads; head++) {
     for (let row = 0; row < headRows; row++) {
       const from = (head * headRows + row) * columns;
-      const to = (head * headRows + (row % 2) * (headRows / 2) + Math.floor(row / 2)) * columns;
+      const to = (head * headRows + target(row, headRows / 2)) * columns;
       out.set(data.subarray(from, from + columns), to);
     }
   }

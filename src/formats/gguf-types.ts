@@ -48,6 +48,9 @@ export function blockLayout(type: GgufType): BlockLayout {
   return { type, blockElements, blockBytes };
 }
 
+/** The number that stands for a type in a file. */
+export const typeId = (type: GgufType): number => types[type][0];
+
 const byId: ReadonlyMap<number, BlockLayout> = new Map(
   (Object.keys(types) as GgufType[]).map((type) => [types[type][0], blockLayout(type)]),
 );
