@@ -1,13 +1,27 @@
 // Writes a llava config.json that transformers reads, with what it can't say under `llava_ts`.
 import { InputError } from "../errors.ts";
-import { type LlavaConfig, tokensPerPicture } from "./config.ts";
+import { type LanguageConfig, type LlavaConfig, tokensPerPicture } from "./config.ts";
 
 /** Keys that transformers 5 takes as Python floats alone: a whole number needs its point. */
 const wholeFloats = /^(\s*"(?:initializer_range|initializer_factor|layer_norm_eps|rms_norm_eps)": -?\d+)(?=,?$)/gm;
 
+/** Element types that weights are written in, by their names in config.json. */
+export const writtenDTypes = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
+export type WrittenDType = keyof typeof writtenDTypes;
+
 /** The text of config.json, a line for each key. */
-export function llavaConfigText(config: LlavaConfig): string {
-  return `${JSON.stringify(llavaConfigJson(config), null, 2).replaceAll(wholeFloats, "$1.0")}\n`;
+export function llavaConfigText(config: LlavaConfig, dtype: WrittenDType = "F32"): string {
+  return textOf(llavaConfigJson(config, dtype));
+}
+
+/** The text of a bare language model's config.json. */
+export function languageConfigText(config: LanguageConfig, dtype: WrittenDType): string {
+  return textOf({ ...languageJson(config), torch_dtype: writtenDTypes[dtype] });
+}
+
+/** JSON in which the keys that must be floats are. */
+export function textOf(json: Readonly<Record<string, unknown>>): string {
+  return `${JSON.stringify(json, null, 2).replaceAll(wholeFloats, "$1.0")}\n`;
 }
 
 /**
@@ -15,7 +29,7 @@ export function llavaConfigText(config: LlavaConfig): string {
  * without pixel shuffle and with the two-layer projector). `text_config.rope_theta` is written beside `rope_parameters`
  * because older transformers read only the former.
  */
-function llavaConfigJson(config: LlavaConfig): Readonly<Record<string, unknown>> {
+export function llavaConfigJson(config: LlavaConfig, dtype: WrittenDType): Readonly<Record<string, unknown>> {
   const { vision, language, projector, features } = config;
   if (language.vocabSize <= config.imageTokenId) {
     throw new InputError("MODEL_CONFIG", {
@@ -33,14 +47,8 @@ function llavaConfigJson(config: LlavaConfig): Readonly<Record<string, unknown>>
     vision_feature_layer: features.layer,
     vision_feature_select_strategy: features.select,
     tie_word_embeddings: language.tied,
-    torch_dtype: "float32",
-    text_config: {
-      ...language.raw,
-      vocab_size: language.vocabSize,
-      tie_word_embeddings: language.tied,
-      rope_theta: language.ropeBase,
-      head_dim: language.headSize,
-    },
+    torch_dtype: writtenDTypes[dtype],
+    text_config: languageJson(language),
     vision_config: vision.family === "siglip" ? { ...vision.raw, vision_use_head: false } : vision.raw,
     llava_ts: {
       projector: projector.kind,
@@ -48,5 +56,15 @@ function llavaConfigJson(config: LlavaConfig): Readonly<Record<string, unknown>>
       ...(config.tiles === undefined ? {} : { tiles: config.tiles }),
       ...(config.template === undefined ? {} : { template: config.template }),
     },
+  };
+}
+
+function languageJson(language: LanguageConfig): Readonly<Record<string, unknown>> {
+  return {
+    ...language.raw,
+    vocab_size: language.vocabSize,
+    tie_word_embeddings: language.tied,
+    rope_theta: language.ropeBase,
+    head_dim: language.headSize,
   };
 }

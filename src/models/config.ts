@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { InputError } from "../errors.ts";
 import { activations, type ActivationName } from "../nn/activation.ts";
+import { withLlamaDefaults } from "./config-defaults.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -233,7 +234,7 @@ export function parseLlavaConfig(json: unknown, where: string): LlavaConfig {
   checkFeatures(tower, shuffle, where);
   return {
     ...tower,
-    language: parseLanguageConfig(c.text_config, `${where}: text_config`, c.tie_word_embeddings),
+    language: parseLanguageConfig(withLlamaDefaults(c.text_config), `${where}: text_config`, c.tie_word_embeddings),
     projector: {
       kind: c.llava_ts?.projector ?? "mlp2x_gelu",
       pixelShuffle: shuffle,
@@ -265,16 +266,13 @@ function checkFeatures(tower: Pick<LlavaConfig, "vision" | "features">, shuffle:
     throw new InputError("MODEL_CONFIG", { expected, got, where });
   };
   checkLayers(tower, where);
-  const {
-    vision,
-    features: { select },
-  } = tower;
   if (shuffle === 1) return;
+  const { vision, features } = tower;
   const side = vision.imageSize / vision.patchSize;
   if (side % shuffle !== 0) fail(`a pixel_shuffle that divides ${side} patches a side`, String(shuffle));
-  if (beyondPatches(vision, select) !== 0) {
+  if (beyondPatches(vision, features.select) !== 0) {
     const right = vision.family === "siglip" ? "full" : "default";
-    fail(`vision_feature_select_strategy "${right}" with pixel_shuffle`, `"${select}"`);
+    fail(`vision_feature_select_strategy "${right}" with pixel_shuffle`, `"${features.select}"`);
   }
 }
 

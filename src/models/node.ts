@@ -2,7 +2,6 @@
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { InputError } from "../errors.ts";
-import { readJsonFile, readTextFile } from "../formats/node.ts";
 import { unpermuteRows } from "../formats/gguf-rope.ts";
 import type { Shape } from "../graph/tensor.ts";
 import { adapterBase, holdsAdapter, withAdapter } from "./adapter-node.ts";
@@ -26,17 +25,11 @@ import {
 } from "./names.ts";
 import { projectorShapes } from "./projector.ts";
 import { exists, type Json, openTensors, optionalObject, readObject, renamed } from "./tensors-node.ts";
+import { readTokenizer, type TokenizerFiles } from "./tokenizer-node.ts";
 import { visionShapes } from "./vision.ts";
 import { partWeights, type PartWeights, type TensorReader } from "./weights.ts";
 
-/** What a tokenizer is made of, as JSON. */
-export interface TokenizerFiles {
-  readonly where: string;
-  readonly tokenizerJson: unknown;
-  readonly tokenizerConfig: Readonly<Record<string, unknown>>;
-  /** the model's own chat template (chat_template.jinja, else tokenizer_config.json's) */
-  readonly chatTemplate?: string;
-}
+export type { TokenizerFiles };
 
 export interface LanguageFiles {
   readonly kind: "language";
@@ -255,23 +248,6 @@ async function locate(path: string): Promise<{ folder: string }> {
     });
   }
   return { folder: found.isDirectory() ? path : dirname(path) };
-}
-
-async function readTokenizer(folder: string): Promise<TokenizerFiles> {
-  const tokenizerConfig = (await optionalObject(join(folder, "tokenizer_config.json"))) ?? {};
-  const file = join(folder, "chat_template.jinja");
-  const inline = tokenizerConfig["chat_template"];
-  const chatTemplate = (await exists(file))
-    ? await readTextFile(file, { maxBytes: 1 << 20 })
-    : typeof inline === "string"
-      ? inline
-      : undefined;
-  return {
-    where: folder,
-    tokenizerJson: await readJsonFile(join(folder, "tokenizer.json")),
-    tokenizerConfig,
-    ...(chatTemplate === undefined ? {} : { chatTemplate }),
-  };
 }
 
 async function readPreprocessor(folder: string): Promise<unknown> {

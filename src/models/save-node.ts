@@ -6,7 +6,7 @@ import { isAlive } from "../formats/process-node.ts";
 import { encodeSafetensors, type SafetensorsEntry } from "../formats/safetensors-write.ts";
 import { type Preprocessor, writePreprocessor } from "../image/preprocessor.ts";
 import type { LlavaConfig } from "./config.ts";
-import { llavaConfigText } from "./config-write.ts";
+import { llavaConfigText, type WrittenDType } from "./config-write.ts";
 import { adapterConfigFile, adapterConfigJson, adapterEntries, adapterWeightsFile } from "./adapter-files.ts";
 import type { Adapter } from "./lora.ts";
 import { checkpointName, type ModelPart } from "./names.ts";
@@ -24,6 +24,8 @@ export interface ModelToSave {
   readonly endIds: readonly number[];
   /** written beside the weights, which stay without it */
   readonly adapter?: Adapter;
+  /** the text of README.md */
+  readonly card?: string;
 }
 
 /** Tensor names of layout A: `vision_tower.…`, `multi_modal_projector.…`, `language_model.…`. */
@@ -46,19 +48,36 @@ export function checkpointEntries({
 /** Writes a llava checkpoint; throws what its weights throw when they are read. */
 export function saveModel(folder: string, model: ModelToSave): Promise<void> {
   return writeFolder(folder, async (unfinished) => {
-    const write = (name: string, content: Parameters<typeof writeFileAtomic>[1]): Promise<void> =>
-      writeFileAtomic(join(unfinished, name), content);
-    await write("model.safetensors", encodeSafetensors(checkpointEntries(model), { format: "pt" }));
-    await write("config.json", llavaConfigText(model.config));
-    for (const [name, json] of Object.entries(jsonFiles(model, folder))) {
-      await write(name, `${JSON.stringify(json, null, 2)}\n`);
-    }
-    if (model.adapter) {
-      await write(adapterWeightsFile, encodeSafetensors(adapterEntries(model.adapter), { format: "pt" }));
-    }
-    const { chatTemplate } = model.tokenizerFiles;
-    if (chatTemplate !== undefined) await write("chat_template.jinja", chatTemplate);
+    const weights = encodeSafetensors(checkpointEntries(model), { format: "pt" });
+    await writeFileAtomic(join(unfinished, "model.safetensors"), weights);
+    await writeModelFiles(unfinished, model, { adapterBase: folder });
+    if (!model.adapter) return;
+    const factors = encodeSafetensors(adapterEntries(model.adapter), { format: "pt" });
+    await writeFileAtomic(join(unfinished, adapterWeightsFile), factors);
   });
+}
+
+interface ModelFilesOptions {
+  /** of the weights beside */
+  readonly dtype?: WrittenDType;
+  /** where the model of an adapter will lie */
+  readonly adapterBase?: string;
+}
+
+/** Writes every file of a llava checkpoint but its weights. */
+export async function writeModelFiles(
+  folder: string,
+  model: Omit<ModelToSave, ModelPart>,
+  { dtype, adapterBase = "" }: ModelFilesOptions = {},
+): Promise<void> {
+  const write = (name: string, text: string): Promise<void> => writeFileAtomic(join(folder, name), text);
+  await write("config.json", llavaConfigText(model.config, dtype));
+  for (const [name, json] of Object.entries(jsonFiles(model, adapterBase))) {
+    await write(name, `${JSON.stringify(json, null, 2)}\n`);
+  }
+  const { card, tokenizerFiles } = model;
+  if (tokenizerFiles.chatTemplate !== undefined) await write("chat_template.jinja", tokenizerFiles.chatTemplate);
+  if (card !== undefined) await write("README.md", card);
 }
 
 /** Lets `write` fill a folder beside and renames it; an older folder of that name is replaced at the end. */
@@ -89,7 +108,7 @@ async function removeAbandoned(parent: string): Promise<void> {
 }
 
 function jsonFiles(
-  { config, tokenizerFiles, preprocessor, endIds, adapter }: ModelToSave,
+  { config, tokenizerFiles, preprocessor, endIds, adapter }: Omit<ModelToSave, ModelPart>,
   folder: string,
 ): Readonly<Record<string, unknown>> {
   const { vision, features } = config;

@@ -1,12 +1,13 @@
-// Opens the tensors of a model folder: one safetensors file, shards with an index, or one GGUF file.
+// Opens the tensors of a model folder: safetensors or PyTorch's .bin, whole or in shards with an index, or one GGUF file.
 import { readdir, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, extname, join } from "node:path";
 import { z } from "zod";
 import { InputError } from "../errors.ts";
 import { readGguf } from "../formats/gguf.ts";
 import { blocksOfGguf } from "../formats/q4.ts";
 import { openFile, readJsonFile } from "../formats/node.ts";
-import { readSafetensors, type SafetensorsFile } from "../formats/safetensors.ts";
+import { readSafetensors } from "../formats/safetensors.ts";
+import { readTorch } from "../formats/torch.ts";
 import type { TensorReader } from "./weights.ts";
 
 /** A JSON object of unknown content. */
@@ -15,14 +16,16 @@ export type Json = Readonly<Record<string, unknown>>;
 /** The tensors of a folder or of the file itself. Throws `WEIGHTS_MISSING`, `WEIGHTS_INDEX`, and what the formats throw. */
 export async function openTensors(path: string): Promise<TensorReader> {
   if (path.endsWith(".gguf")) return openGguf(path);
-  if (path.endsWith(".safetensors")) return openSafetensors([path], path);
-  const index = join(path, "model.safetensors.index.json");
-  if (await exists(index)) return openSafetensors(await shardsOf(index, path), path);
-  if (await exists(join(path, "model.safetensors"))) return openSafetensors([join(path, "model.safetensors")], path);
+  if (path.endsWith(".safetensors") || path.endsWith(".bin")) return openShards([path], path);
+  for (const name of ["model.safetensors", "pytorch_model.bin"]) {
+    const [index, file] = [join(path, `${name}.index.json`), join(path, name)];
+    if (await exists(index)) return openShards(await shardsOf(index, path, extname(name)), path);
+    if (await exists(file)) return openShards([file], path);
+  }
   const ggufs = (await readdir(path)).filter((name) => name.endsWith(".gguf"));
   if (ggufs.length === 1) return openGguf(join(path, ggufs[0]!));
   throw new InputError("WEIGHTS_MISSING", {
-    expected: "model.safetensors, model.safetensors.index.json or one .gguf file",
+    expected: "model.safetensors, pytorch_model.bin, an index of either or one .gguf file",
     got: ggufs.length > 1 ? `${ggufs.length} .gguf files` : "none of them",
     where: path,
     fix: ggufs.length > 1 ? "name the .gguf file itself" : "check that the weights were downloaded",
@@ -32,27 +35,34 @@ export async function openTensors(path: string): Promise<TensorReader> {
 const indexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
 
 /** The files that an index names; they lie beside it. */
-async function shardsOf(index: string, folder: string): Promise<string[]> {
+async function shardsOf(index: string, folder: string, extension: string): Promise<string[]> {
   const parsed = indexSchema.safeParse(await readJsonFile(index));
   const fail = (expected: string, got: string): never => {
     throw new InputError("WEIGHTS_INDEX", { expected, got, where: index });
   };
   if (!parsed.success) return fail("a weight_map of tensor names to file names", parsed.error.issues[0]!.message);
   const names = [...new Set(Object.values(parsed.data.weight_map))];
-  const escaping = names.find((name) => basename(name) !== name || !name.endsWith(".safetensors"));
-  if (escaping !== undefined) fail("names of .safetensors files beside the index", JSON.stringify(escaping));
+  const escaping = names.find((name) => basename(name) !== name || !name.endsWith(extension));
+  if (escaping !== undefined) fail(`names of ${extension} files beside the index`, JSON.stringify(escaping));
   return names.length > 0 ? names.map((name) => join(folder, name)) : fail("at least one file", "none");
 }
 
-async function openSafetensors(paths: readonly string[], where: string): Promise<TensorReader> {
+/** What safetensors and PyTorch's files have in common here. */
+interface TensorFile {
+  readonly name: string;
+  readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
+  loadFloat32(name: string): Promise<Float32Array>;
+}
+
+async function openShards(paths: readonly string[], where: string): Promise<TensorReader> {
   const sources: Awaited<ReturnType<typeof openFile>>[] = [];
   const close = async (): Promise<void> => void (await Promise.all(sources.map((source) => source.close())));
   try {
-    const owner = new Map<string, SafetensorsFile>();
+    const owner = new Map<string, TensorFile>();
     for (const path of paths) {
       const source = await openFile(path);
       sources.push(source);
-      const file = await readSafetensors(source);
+      const file = path.endsWith(".bin") ? await readTorch(source) : await readSafetensors(source);
       for (const name of file.tensors.keys()) {
         const other = owner.get(name);
         if (other !== undefined) {

@@ -10,6 +10,7 @@ import type { Engine } from "../runtime/engine.ts";
 import { type Assembly, assemble } from "./assemble.ts";
 import { dropOldBest, findBest } from "./best.ts";
 import { type CheckpointOrigin, listCheckpoints, removeUnfinished, type StoredCheckpoint } from "./checkpoint-files.ts";
+import { runCard } from "./card.ts";
 import type { TrainEvent } from "./events.ts";
 import { cacheFeatures, type FeatureStore, pictureName } from "./features.ts";
 import { differences, pictureInputs, refuseChanged, runInputs, type RunInputs } from "./inputs.ts";
@@ -217,7 +218,8 @@ function tellMachine({ from, bases }: ResumePoint, machine: RunInputs, emit: (ev
 
 async function save(run: Run, weights: Trained, name: string): Promise<void> {
   const path = join(run.recipe.output, name);
-  await saveModel(path, { ...run.assembly, ...weights, config: savedConfig(run) });
+  const config = savedConfig(run);
+  await saveModel(path, { ...run.assembly, ...weights, config, card: await runCard(run.recipe, config) });
   run.emit({ type: "saved", path });
 }
 
