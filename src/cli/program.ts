@@ -13,6 +13,9 @@ const verbs: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   eval: async () => (await import("./eval.ts")).addEval,
   quickstart: async () => (await import("./quickstart.ts")).addQuickstart,
   merge: async () => (await import("./merge.ts")).addMerge,
+  export: async () => (await import("./export.ts")).addExport,
+  pull: async () => (await import("./pull.ts")).addPull,
+  import: async () => (await import("./import.ts")).addImport,
   inspect: async () => (await import("./inspect.ts")).addInspect,
 };
 
