@@ -6,16 +6,16 @@ import type { Preprocessor } from "../image/preprocessor.ts";
 import { pictureViews, viewCount } from "../image/tiles.ts";
 import { type ChatTurn, imagesIn, type Part, textTurn } from "../text/conversation.ts";
 import { encodePrompt } from "../text/encode.ts";
-import { expandImages } from "../text/expand.ts";
+import { expandImages, type ImageRun } from "../text/expand.ts";
 import type { Template } from "../text/segments.ts";
 import { controlIdOf } from "../text/templates.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { collectText } from "./answer-text.ts";
-import type { FinishReason } from "./generation.ts";
+import type { Constraint } from "./constraint.ts";
+import type { FinishReason, Generation, PictureTokens, Prompt } from "./generation.ts";
 import type { Generator } from "./generator.ts";
 import type { PictureReader } from "./pictures.ts";
 import { createSampler, type SamplingOptions } from "./sampling.ts";
-import type { Prompt } from "./generation.ts";
 
 /** What sees: a reader of features, and what it expects of a picture. */
 export interface Sight {
@@ -53,6 +53,10 @@ export interface AnswerOptions extends SamplingOptions {
   readonly stopTexts?: readonly string[];
   /** text as it becomes certain, never half a character; joined it is the answer's text */
   readonly onText?: ((text: string) => void) | undefined;
+  /** told of each token and of the logits [V] it was chosen from, before its text */
+  readonly onChoice?: ((id: number, logits: Float32Array) => void) | undefined;
+  /** holds the answer to a grammar */
+  readonly constraint?: Constraint | undefined;
   /** ends the answer where it is, as `interrupted` */
   readonly signal?: AbortSignal | undefined;
 }
@@ -84,30 +88,61 @@ export async function answerTurns(
   options: AnswerOptions = {},
 ): Promise<Answer> {
   const started = performance.now();
-  const { generator, tokenizer, template } = assistant;
-  const { maxNewTokens = defaultMaxNewTokens, onText, signal } = options;
+  const { sight } = assistant;
+  const views = pictures.map(({ pixels }) => (sight === undefined ? 1 : viewsIn(pixels, sight)));
+  const written = writeTurns(assistant, turns, views);
+  const read =
+    sight === undefined ? [] : pictures.map((one) => sight.reader.read(one.key, () => viewsOf(one.pixels, sight)));
+  const { text, generation } = await answerPrompt(assistant, placePictures(written, await Promise.all(read)), options);
+  return {
+    text,
+    token_ids: generation.ids,
+    prompt_tokens: generation.promptTokens,
+    completion_tokens: generation.ids.length,
+    finish_reason: generation.finishReason,
+    seconds: (performance.now() - started) / 1000,
+  };
+}
+
+/**
+ * Continues a prompt as an answer, ended where the template ends answers. Throws as `Generator.generate`,
+ * `SAMPLING_OPTION`, and what the constraint throws.
+ */
+export async function answerPrompt(
+  { generator, tokenizer, template, endIds }: Assistant,
+  prompt: Prompt,
+  options: AnswerOptions = {},
+): Promise<{ readonly text: string; readonly generation: Generation }> {
+  const { maxNewTokens = defaultMaxNewTokens, onText, onChoice, constraint, signal } = options;
   const sample = createSampler(options);
-  const prompt = await encodeTurns(assistant, turns, pictures);
   const end = answerEnd(template, tokenizer);
   const endTexts = [...(options.stopTexts ?? []), ...(end.text === undefined ? [] : [end.text])];
   const text = collectText(tokenizer.stream({ skipControl: true }), { endTexts, onText });
-  const stopIds = [...assistant.endIds, ...(end.id === undefined ? [] : [end.id])];
-  const { ids, finishReason, promptTokens } = await generator.generate({
+  const stopIds = [...endIds, ...(end.id === undefined ? [] : [end.id])];
+  let failure: unknown;
+  // thrown here it would end the answers that are computed beside this one
+  const masked = (logits: Float32Array): Float32Array => {
+    try {
+      return constraint?.mask(logits, stopIds) ?? logits;
+    } catch (error) {
+      failure = error;
+      return logits;
+    }
+  };
+  const generation = await generator.generate({
     prompt,
     maxNewTokens,
     stopIds,
-    sample,
+    sample: (logits) => {
+      const id = sample(masked(logits));
+      onChoice?.(id, logits);
+      return id;
+    },
     signal,
-    onToken: (id) => text.push(id),
+    onToken: (id) => failure !== undefined || text.push(id) || constraint?.push(id) === true,
   });
-  return {
-    text: text.end(),
-    token_ids: ids,
-    prompt_tokens: promptTokens,
-    completion_tokens: ids.length,
-    finish_reason: finishReason,
-    seconds: (performance.now() - started) / 1000,
-  };
+  if (failure !== undefined) throw failure;
+  return { text: text.end(), generation };
 }
 
 /** A user's turn: pictures first, each on its own line, as LLaVA writes them. */
@@ -119,11 +154,21 @@ export function userTurn(text: string, pictures: number): ChatTurn {
   return pictures === 0 ? textTurn("user", text) : { role: "user", content: shown.flat() };
 }
 
-async function encodeTurns(
+/** A conversation as ids, and where its pictures go in them. */
+export interface WrittenTurns {
+  readonly ids: Int32Array;
+  readonly imageRuns: readonly ImageRun[];
+}
+
+/**
+ * Writes turns whose pictures have so many `views` each; nothing is computed yet.
+ * Throws `MODEL_TEXT_ONLY` and what the template throws.
+ */
+export function writeTurns(
   { tokenizer, template, sight, where }: Assistant,
   turns: readonly ChatTurn[],
-  pictures: readonly Picture[],
-): Promise<Prompt> {
+  views: readonly number[],
+): WrittenTurns {
   const images = imagesIn(turns);
   if (images > 0 && sight === undefined) {
     throw new InputError("MODEL_TEXT_ONLY", {
@@ -134,15 +179,15 @@ async function encodeTurns(
     });
   }
   const encoded = encodePrompt(tokenizer, template, turns);
-  if (sight === undefined) return { ids: encoded.ids };
-  const { reader, imageTokenId } = sight;
-  const counts = pictures.map(({ pixels }) => reader.tokens * viewsIn(pixels, sight));
-  const { ids, imageRuns } = expandImages(encoded, counts, imageTokenId);
-  const read = await Promise.all(pictures.map(({ key, pixels }) => reader.read(key, () => viewsOf(pixels, sight))));
-  return {
-    ids,
-    pictures: imageRuns.map(({ start, length, image }) => ({ start, count: length, picture: read[image]! })),
-  };
+  if (sight === undefined) return { ids: encoded.ids, imageRuns: [] };
+  const counts = views.map((count) => sight.reader.tokens * count);
+  return expandImages(encoded, counts, sight.imageTokenId);
+}
+
+/** The prompt of written turns, with what was read of their pictures in their places. */
+export function placePictures({ ids, imageRuns }: WrittenTurns, pictures: readonly PictureTokens[]): Prompt {
+  const place = ({ start, length, image }: ImageRun) => ({ start, count: length, picture: pictures[image]! });
+  return imageRuns.length === 0 ? { ids } : { ids, pictures: imageRuns.map(place) };
 }
 
 function viewsIn(pixels: Pixels, { preprocessor, tiles }: Sight): number {

@@ -14,6 +14,8 @@ export interface Prompt {
   readonly ids: ArrayLike<number>;
   /** `count` tokens of a picture from position `start` on, whatever ids stand there */
   readonly pictures?: readonly { readonly start: number; readonly count: number; readonly picture: PictureTokens }[];
+  /** prompts share what is cached of them only where this is equal, so that nobody learns what others have asked */
+  readonly salt?: string | undefined;
 }
 
 export const lengthOf = ({ ids }: Prompt): number => ids.length;

@@ -64,6 +64,8 @@ export type Views = readonly Float32Array[];
 export interface PictureReader {
   /** places that one view of a picture takes in a prompt */
   readonly tokens: number;
+  /** whether a picture's features are kept, or being read; absent where none are kept */
+  has?(key: string): boolean;
   /** A picture's features, one view behind the other; its views [3, S, S] are asked for when `key` is not known. */
   read(key: string, views: () => Views | Promise<Views>): Promise<PictureTokens>;
   release(): Promise<void>;
@@ -92,6 +94,7 @@ export async function createPictureReader(
   };
   return {
     tokens,
+    has: (key) => known.has(key),
     read(key, views) {
       const kept = known.get(key);
       const picture = kept ?? last.then(() => encode(key, views));

@@ -91,7 +91,7 @@ export class Sequence {
   }
 }
 
-function tokensOf({ ids, pictures = [] }: Prompt): Token[] {
+function tokensOf({ ids, pictures = [], salt }: Prompt): Token[] {
   const tokens = Array.from(ids, (id): Token => ({ key: id, source: id }));
   for (const { start, count, picture } of pictures) {
     if (start < 0 || start + count > tokens.length) {
@@ -102,5 +102,7 @@ function tokensOf({ ids, pictures = [] }: Prompt): Token[] {
       tokens[start + row] = { key: `${picture.key}#${row}`, source: { rows: picture.rows, row } };
     }
   }
+  // another first token leads to another branch of the tree
+  if (salt !== undefined && tokens[0]) tokens[0] = { ...tokens[0], key: `${salt}/${tokens[0].key}` };
   return tokens;
 }
