@@ -9,6 +9,7 @@ const verbs: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   train: async () => (await import("./train.ts")).addTrain,
   report: async () => (await import("./report.ts")).addReport,
   chat: async () => (await import("./chat.ts")).addChat,
+  serve: async () => (await import("./serve.ts")).addServe,
   parity: async () => (await import("./parity.ts")).addParity,
   eval: async () => (await import("./eval.ts")).addEval,
   quickstart: async () => (await import("./quickstart.ts")).addQuickstart,
