@@ -38,6 +38,7 @@ const siglip = {
   vision_feature_select_strategy: "full",
   text_config: { ...tinyJson.text_config, tie_word_embeddings: true },
 };
+const untied = { ...siglip, text_config: { ...tinyJson.text_config, tie_word_embeddings: false } };
 const shuffled = {
   vision_config: { ...tinyJson.vision_config, model_type: "vit" },
   llava_ts: { projector: "linear", pixel_shuffle: 2 },
@@ -81,17 +82,25 @@ describe.skipIf(process.env["LLAVA_LLAMA_NODE"] === undefined)(
       300_000,
     );
 
-    // llama.cpp's activations are approximate: random weights let later tokens differ
-    it("begins its answer about a picture as we do: CLIP", async () => {
-      await write("clip", {});
-      await exportModel(at("clip"), { to: "gguf", out: at("clip-gguf"), dtype: "F32" });
-      const text = "what is this? A:";
-      const files = { model: at("clip-gguf/clip-gguf-F32.gguf"), mmproj: at("clip-gguf/mmproj-clip-gguf-F32.gguf") };
-      const theirs = ask({ ...files, picture: at("a.png"), prompt: `<__media__>${text}`, tokens: 4 });
-      const ours = await greedyIds(at("clip"), { text, picture: at("a.png"), count: 4 });
-      expect(theirs.text).toBe(ours.text);
-      expect((await greedyIds(at("clip"), { text, picture: at("b.png"), count: 4 })).text).not.toBe(ours.text);
-    }, 300_000);
+    // CLIP's activation is approximate in llama.cpp: with random weights later tokens differ
+    it.each([
+      ["CLIP", {}, 4],
+      ["SigLIP", untied, 8],
+    ] as const)(
+      "begins its answer about a picture as we do: %s",
+      async (name, changes, count) => {
+        const out = at(`${name}-gguf`);
+        await write(name, changes);
+        await exportModel(at(name), { to: "gguf", out, dtype: "F32" });
+        const text = "what is this? A:";
+        const files = { model: join(out, `${name}-gguf-F32.gguf`), mmproj: join(out, `mmproj-${name}-gguf-F32.gguf`) };
+        const theirs = ask({ ...files, picture: at("a.png"), prompt: `<__media__>${text}`, tokens: count });
+        const ours = await greedyIds(at(name), { text, picture: at("a.png"), count });
+        expect(theirs.text).toBe(ours.text);
+        expect((await greedyIds(at(name), { text, picture: at("b.png"), count })).text).not.toBe(ours.text);
+      },
+      300_000,
+    );
   },
 );
 
