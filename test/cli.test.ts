@@ -61,13 +61,23 @@ it("takes paths from where the user stands, also through npm", () => {
   rmSync(folder, { recursive: true });
 });
 
+/** What the slow teacher says, each time something else: alike answers would be dropped. */
+const descriptions = [
+  "A dog stands near a grey road under a clear sky, and behind it runs a long wooden fence.",
+  "Close to the edge of a quiet street, one brown animal waits and looks far ahead into the light.",
+  "The picture shows an old dog which rests beside fresh asphalt while evening shadows grow longer.",
+  "Dust rises where the road bends; a small dog walks slowly through it with its tail held high.",
+  "Early in the morning a wet dog shakes itself next to the lane, drops of water flying everywhere.",
+  "Nothing moves on this country road except for a playful puppy chasing its own tail in circles.",
+  "Seen from above, the white line of the road leads past a sleeping dog towards distant green hills.",
+  "With pricked ears and an open mouth the dog seems happy to have found some shade by the roadside.",
+];
+
 /** A teacher that takes its time for each answer. */
-async function slowTeacher(asked: () => void): Promise<Server> {
-  const content =
-    "A dog stands near a grey road under a clear sky. Behind it a fence runs along a green field of grass.";
-  const reply = JSON.stringify({ choices: [{ message: { role: "assistant", content }, finish_reason: "stop" }] });
+async function slowTeacher(asked: () => number): Promise<Server> {
   const server = createServer((request, response) => {
-    asked();
+    const content = descriptions[asked() - 1];
+    const reply = JSON.stringify({ choices: [{ message: { role: "assistant", content }, finish_reason: "stop" }] });
     request.resume().on("end", () => setTimeout(() => response.end(reply), 150));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -81,7 +91,10 @@ it.each(["SIGINT", "SIGTERM"] as const)("%s ends in order with 130, and the same
   for (const i of rows.keys()) writeFileSync(join(folder, `${i}.jpg`), "teachers do not look at pictures");
   let asked = 0;
   let child: ReturnType<typeof spawn> | undefined;
-  const server = await slowTeacher(() => ++asked === 3 && child?.kill(signal));
+  const server = await slowTeacher(() => {
+    if (++asked === 3) child?.kill(signal);
+    return asked;
+  });
   const out = join(folder, "out.json");
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
   const args = [
