@@ -8,7 +8,7 @@ import { checkSplit } from "../data/split.ts";
 import { InputError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/node.ts";
 import { defaultMixture, type FactKindName } from "../teacher/facts/kinds.ts";
-import { factQuestions, presenceQuestions } from "../teacher/facts/questions.ts";
+import { factQuestions, presenceLines } from "../teacher/facts/questions.ts";
 import type { Mixture } from "../teacher/facts/survey.ts";
 import { interruptible } from "./interrupt.ts";
 import { grouped } from "./output.ts";
@@ -95,10 +95,7 @@ export async function writeQuestions(
   await mkdir(folder, { recursive: true });
   const written: QuestionFile[] = [];
   for (const strategy of ["random", "popular", "adversarial"] as const) {
-    const lines: string[] = [];
-    for await (const question of presenceQuestions(keptOut, { strategy, smallest, seed, statistics: training })) {
-      lines.push(`${JSON.stringify(question)}\n`);
-    }
+    const lines = await presenceLines(keptOut, { strategy, smallest, seed, statistics: training });
     const path = join(folder, `pope-${strategy}.jsonl`);
     await writeFileAtomic(path, lines.join(""));
     written.push({ path, questions: lines.length });

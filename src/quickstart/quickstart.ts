@@ -12,7 +12,7 @@ import { answerTurns, type Assistant, userTurn } from "../generate/assistant.ts"
 import { openAssistant, readChatPicture } from "../generate/node.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { teachCaptions } from "../teacher/facts/captions.ts";
-import { presenceQuestions } from "../teacher/facts/questions.ts";
+import { presenceLines } from "../teacher/facts/questions.ts";
 import { teachFacts } from "../teacher/facts/teach.ts";
 import type { TrainEvent } from "../train/events.ts";
 import type { Recipe } from "../train/recipe.ts";
@@ -158,10 +158,7 @@ async function teach(journey: Journey): Promise<{ told: string }> {
   };
   await writeSamples(files.captions, teachCaptions(training, { captions: "all", wording: "plain", seed }));
   await writeSamples(files.instruct, counted(teachFacts(training, { seed })));
-  const lines: string[] = [];
-  for await (const question of presenceQuestions(heldOut, { strategy: "random", seed, statistics: training })) {
-    lines.push(`${JSON.stringify(question)}\n`);
-  }
+  const lines = await presenceLines(heldOut, { strategy: "random", seed, statistics: training });
   await writeFileAtomic(files.questions, lines.join(""));
   return {
     told: `${turns} questions with answers in ${files.instruct}; ${lines.length} to test with in ${files.questions}`,

@@ -64,6 +64,13 @@ export async function* presenceQuestions(
   }
 }
 
+/** `presenceQuestions` as the lines of a POPE question file, line ends included. */
+export async function presenceLines(source: PictureSource, options: PresenceQuestionOptions): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const question of presenceQuestions(source, options)) lines.push(`${JSON.stringify(question)}\n`);
+  return lines;
+}
+
 export interface FactQuestionOptions {
   readonly kind: Extract<FactKindName, "presence" | "count" | "left-right" | "place" | "colour">;
   /** most questions of one picture; 2 unless told */
