@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { lab } from "../../test/lab.ts";
 import { inspect } from "./inspection.ts";
-import { createProgram } from "./program.ts";
+import { run } from "./run.fixture.ts";
 
 let folder: string;
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "inspect-"))));
@@ -23,26 +23,23 @@ function writeWeights(name: string, tensors: Readonly<Record<string, number>>): 
   writeFileSync(join(folder, name), Buffer.concat([length, header, Buffer.alloc(end)]));
 }
 
-async function run(...args: string[]): Promise<string> {
-  const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  await (await createProgram()).parseAsync(["inspect", ...args], { from: "user" });
-  return written.mock.calls.map(([text]) => String(text)).join("");
-}
-
 it("folds layers into one line, unless asked for all", async () => {
   writeWeights("a.safetensors", { "layers.0.w": 6, "layers.1.w": 6, "layers.2.w": 5, head: 2 });
   const file = join(folder, "a.safetensors");
-  const short = await run(file);
+  const short = await run("inspect", file);
   expect(short).toContain("safetensors, 4 tensors, 19 parameters");
   expect(short).toMatch(/layers\.N\.w +F32 +\[6\] +24 +× 2\nlayers\.2\.w +F32 +\[5\] +20\nhead /);
-  expect(await run(file, "--tensors")).toMatch(/layers\.0\.w.*\nlayers\.1\.w.*\nlayers\.2\.w/);
+  expect(await run("inspect", file, "--tensors")).toMatch(/layers\.0\.w.*\nlayers\.1\.w.*\nlayers\.2\.w/);
 });
 
 it("reads the shards that an index names, and no other file", async () => {
   for (const name of ["a", "b", "other"]) writeWeights(`${name}.safetensors`, { [name]: 3 });
   const map = { weight_map: { a: "a.safetensors", b: "b.safetensors" } };
   writeFileSync(join(folder, "model.safetensors.index.json"), JSON.stringify(map));
-  const found = JSON.parse(await run(folder, "--json")) as { parameters: number; tensors: { name: string }[] };
+  const found = JSON.parse(await run("inspect", folder, "--json")) as {
+    parameters: number;
+    tensors: { name: string }[];
+  };
   expect(found.parameters).toBe(6);
   expect(found.tensors.map(({ name }) => name)).toEqual(["a", "b"]);
 });

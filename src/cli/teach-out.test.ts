@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { packTar } from "modern-tar";
 import sharp from "sharp";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createProgram } from "./program.ts";
+import { run } from "./run.fixture.ts";
 
 const names = ["dog", "cat", "car", "bus", "tree", "boat"];
 let folder: string;
@@ -29,15 +29,6 @@ afterEach(() => {
 const at = (name: string): string => join(folder, name);
 const readJson = (name: string): { image: string; conversations: { value: string }[] }[] =>
   JSON.parse(readFileSync(at(name), "utf8"));
-
-async function run(...args: string[]): Promise<string> {
-  vi.spyOn(process.stderr, "write").mockReturnValue(true);
-  const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  await (await createProgram()).parseAsync(args, { from: "user" });
-  const text = written.mock.calls.map(([each]) => String(each)).join("");
-  written.mockRestore();
-  return text;
-}
 
 describe("llava data convert", () => {
   it("goes to Parquet and back without a change", async () => {

@@ -7,6 +7,7 @@ import sharp from "sharp";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { exitCodeOf } from "./failure.ts";
 import { createProgram } from "./program.ts";
+import { run } from "./run.fixture.ts";
 
 let folder: string;
 let source: string;
@@ -30,15 +31,6 @@ afterEach(() => {
 const at = (name: string): string => join(folder, name);
 const readJson = (name: string): { image: string; conversations: { value: string }[] }[] =>
   JSON.parse(readFileSync(at(name), "utf8"));
-
-async function run(...args: string[]): Promise<string> {
-  vi.spyOn(process.stderr, "write").mockReturnValue(true);
-  const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  await (await createProgram()).parseAsync(args, { from: "user" });
-  const text = written.mock.calls.map(([each]) => String(each)).join("");
-  written.mockRestore();
-  return text;
-}
 
 async function failure(...args: string[]): Promise<unknown> {
   return run(...args).then(

@@ -119,29 +119,18 @@ describe.skipIf(process.env["LLAVA_TRANSFORMERS_JS"] === undefined)(
         await exportModel(at(model), { to: "onnx", out: at(`${model}-onnx`), quantize: "all" });
         const prompt = "what is this? A:";
         const ours = await greedyIds(at(model), { text: prompt, picture: at("a.png"), count: 10 });
+        const answer = (dtype: string) =>
+          json([script("transformers_js.mjs"), at(`${model}-onnx`), at("a.png"), `<image>${prompt}`, dtype, "10"]) as {
+            input_ids: number[];
+            greedy: number[];
+          };
         for (const dtype of ["fp32", "fp16"]) {
-          const args = [
-            script("transformers_js.mjs"),
-            at(`${model}-onnx`),
-            at("a.png"),
-            `<image>${prompt}`,
-            dtype,
-            "10",
-          ];
-          const theirs = json(args) as { input_ids: number[]; greedy: number[] };
+          const theirs = answer(dtype);
           expect(theirs.input_ids).toEqual(ours.prompt);
           expect([dtype, theirs.greedy]).toEqual([dtype, ours.ids]);
         }
         for (const dtype of ["q8", "q4"]) {
-          const args = [
-            script("transformers_js.mjs"),
-            at(`${model}-onnx`),
-            at("a.png"),
-            `<image>${prompt}`,
-            dtype,
-            "10",
-          ];
-          expect((json(args) as { greedy: number[] }).greedy).toHaveLength(10);
+          expect(answer(dtype).greedy).toHaveLength(10);
         }
       },
       300_000,
