@@ -15,7 +15,8 @@ import type { Constraint } from "./constraint.ts";
 import type { FinishReason, Generation, PictureTokens, Prompt } from "./generation.ts";
 import type { Generator } from "./generator.ts";
 import type { PictureReader } from "./pictures.ts";
-import { createSampler, type SamplingOptions } from "./sampling.ts";
+import { createSampler } from "./sampling.ts";
+import type { SamplingOptions } from "./sampling-options.ts";
 
 /** What sees: a reader of features, and what it expects of a picture. */
 export interface Sight {
@@ -44,6 +45,8 @@ export interface Assistant {
 export interface Picture {
   readonly key: string;
   readonly pixels: Pixels;
+  /** the file it was read from */
+  readonly path?: string;
 }
 
 export interface AnswerOptions extends SamplingOptions {
@@ -87,21 +90,36 @@ export async function answerTurns(
   pictures: readonly Picture[],
   options: AnswerOptions = {},
 ): Promise<Answer> {
+  const [answer] = await answerChoices(assistant, turns, pictures, [options]);
+  return answer!;
+}
+
+/** Answers as `answerTurns` does, once for each of `choices`, all computed together. */
+export async function answerChoices(
+  assistant: Assistant,
+  turns: readonly ChatTurn[],
+  pictures: readonly Picture[],
+  choices: readonly AnswerOptions[],
+): Promise<Answer[]> {
   const started = performance.now();
   const { sight } = assistant;
   const views = pictures.map(({ pixels }) => (sight === undefined ? 1 : viewsIn(pixels, sight)));
   const written = writeTurns(assistant, turns, views);
   const read =
     sight === undefined ? [] : pictures.map((one) => sight.reader.read(one.key, () => viewsOf(one.pixels, sight)));
-  const { text, generation } = await answerPrompt(assistant, placePictures(written, await Promise.all(read)), options);
-  return {
-    text,
-    token_ids: generation.ids,
-    prompt_tokens: generation.promptTokens,
-    completion_tokens: generation.ids.length,
-    finish_reason: generation.finishReason,
-    seconds: (performance.now() - started) / 1000,
+  const prompt = placePictures(written, await Promise.all(read));
+  const answer = async (options: AnswerOptions): Promise<Answer> => {
+    const { text, generation } = await answerPrompt(assistant, prompt, options);
+    return {
+      text,
+      token_ids: generation.ids,
+      prompt_tokens: generation.promptTokens,
+      completion_tokens: generation.ids.length,
+      finish_reason: generation.finishReason,
+      seconds: (performance.now() - started) / 1000,
+    };
   };
+  return Promise.all(choices.map(answer));
 }
 
 /**
@@ -114,7 +132,7 @@ export async function answerPrompt(
   options: AnswerOptions = {},
 ): Promise<{ readonly text: string; readonly generation: Generation }> {
   const { maxNewTokens = defaultMaxNewTokens, onText, onChoice, constraint, signal } = options;
-  const sample = createSampler(options);
+  const sample = createSampler(options, prompt.ids);
   const end = answerEnd(template, tokenizer);
   const endTexts = [...(options.stopTexts ?? []), ...(end.text === undefined ? [] : [end.text])];
   const text = collectText(tokenizer.stream({ skipControl: true }), { endTexts, onText });

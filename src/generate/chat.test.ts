@@ -68,7 +68,7 @@ describe("a chat", () => {
     const before = turn("system", "Be short.") + turn("user", "What colour?") + turn("assistant", "Blue.");
     expect(promptText(requests[1]!)).toBe(`${before}${turn("user", "Sure?")}<|im_start|>assistant\n`);
     chat.clear();
-    expect(chat.turns).toEqual([]);
+    expect(chat.exchanges).toEqual([]);
     await chat.ask("Sure?", []);
     expect(promptText(requests[2]!)).toBe(
       `${turn("system", "Be short.")}${turn("user", "Sure?")}<|im_start|>assistant\n`,
@@ -99,10 +99,30 @@ describe("a chat", () => {
     const answer = await chat.ask("Count.", [], { signal: control.signal, onText });
     expect(answer.finish_reason).toBe("interrupted");
     expect("one two three").toContain(answer.text);
-    expect(chat.turns).toHaveLength(2);
+    expect(chat.exchanges).toHaveLength(1);
     await expect(chat.ask("Again?", [], { temperature: -1 })).rejects.toThrow(InputError);
-    expect(chat.turns).toHaveLength(2);
+    expect(chat.exchanges).toHaveLength(1);
     expect(requests).toHaveLength(1);
+  });
+
+  it("asks the last question anew in place of its answer, and goes on from what was said elsewhere", async () => {
+    const { assistant, requests } = scripted([say("One."), say("Two."), say("Three.")]);
+    const chat = createChat(assistant);
+    expect(chat.retry()).toBeUndefined();
+    await chat.ask("Who?", [picture("a")]);
+    expect((await chat.retry({ seed: 1 }))!.text).toBe("Two.");
+    expect(promptText(requests[1]!)).toBe(promptText(requests[0]!));
+    expect(chat.exchanges).toMatchObject([{ question: "Who?", answer: "Two.", pictures: [{ key: "a" }] }]);
+    await expect(chat.retry({ temperature: -1 })).rejects.toThrow(InputError);
+    expect(chat.exchanges).toMatchObject([{ answer: "Two." }]);
+
+    const other = createChat(assistant);
+    other.restore(chat.exchanges);
+    other.system = "Be short.";
+    await other.ask("Sure?", []);
+    const asked = promptText(requests[2]!);
+    expect(asked).toMatch(/^<\|im_start\|>system\nBe short\./);
+    expect(asked).toContain("Who?<|im_end|>\n<|im_start|>assistant\nTwo.<|im_end|>");
   });
 
   it("refuses pictures for a model without vision", async () => {

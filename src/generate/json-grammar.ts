@@ -33,9 +33,6 @@ const anyItem: Item = {
 const anyArray: Sequence = list([anyItem]);
 const anyObject: Sequence = wrapped("{", [...string, colon, anyItem], "}");
 
-/** Any JSON object. */
-export const jsonObject: Sequence = anyObject;
-
 const ignored: ReadonlySet<string> = new Set(
   "title description default examples $schema $id $comment $defs definitions deprecated readOnly writeOnly".split(" "),
 );

@@ -87,6 +87,10 @@ export function sightOf({ imageTokenId, tiles }: LlavaConfig): Pick<Sight, "imag
 
 /** Reads and decodes a picture file. Throws `PICTURE_…` as `readPicture`. */
 export async function readChatPicture(path: string): Promise<Picture> {
-  const bytes = await readPictureBytes(path);
-  return { key: pictureHash(bytes), pixels: await decodePicture(bytes, path) };
+  return { ...(await decodeChatPicture(await readPictureBytes(path), path)), path };
+}
+
+/** Decodes a picture's bytes; `where` names it in errors. Throws `PICTURE_…` as `decodePicture`. */
+export async function decodeChatPicture(bytes: Uint8Array, where: string): Promise<Picture> {
+  return { key: pictureHash(bytes), pixels: await decodePicture(bytes, where) };
 }

@@ -1,32 +1,45 @@
-// Chooses the next token from its logits: greedy, or drawn after temperature, top-k and top-p.
+// Chooses the next token from its logits: greedy, or drawn after temperature, top-k, top-p and min-p.
 import { random } from "../data/random.ts";
-import { InputError, RunError } from "../errors.ts";
-
-export interface SamplingOptions {
-  /** 0 (unless told): always the most likely token */
-  readonly temperature?: number;
-  /** draw among the k most likely tokens only */
-  readonly topK?: number;
-  /** draw among the most likely tokens that together reach this probability (arXiv 1904.09751) */
-  readonly topP?: number;
-  /** the same seed draws the same tokens; 0 unless told */
-  readonly seed?: number;
-}
+import { RunError } from "../errors.ts";
+import { checkSampling, type SamplingOptions } from "./sampling-options.ts";
 
 /** Takes logits [V], gives a token id. Holds a stream of random numbers: one sampler for each answer. */
 export type Sampler = (logits: Float32Array) => number;
 
-/** Temperature, then top-k, then top-p, as transformers orders them. Throws `SAMPLING_OPTION`. */
-export function createSampler({ temperature = 0, topK, topP, seed = 0 }: SamplingOptions = {}): Sampler {
-  check("temperature", temperature, temperature >= 0 && temperature <= 100, "a number from 0 to 100");
-  check("top-k", topK, topK === undefined || (Number.isInteger(topK) && topK >= 1), "a whole number of at least 1");
-  check("top-p", topP, topP === undefined || (topP > 0 && topP <= 1), "a number above 0 and up to 1");
-  if (temperature === 0 || topK === 1) return mostLikely;
+/**
+ * Repetition penalty, temperature, top-k, top-p, then min-p, as transformers orders them. `before` is the prompt, whose
+ * tokens the penalty counts as said. Throws `SAMPLING_OPTION`.
+ */
+export function createSampler(options: SamplingOptions = {}, before: ArrayLike<number> = []): Sampler {
+  checkSampling(options);
+  const { temperature = 0, topK, repetitionPenalty = 1 } = options;
+  const choose = temperature === 0 || topK === 1 ? mostLikely : drawing(temperature, options);
+  return repetitionPenalty === 1 ? choose : penalising(choose, repetitionPenalty, before);
+}
+
+function drawing(temperature: number, { topK, topP, minP, seed = 0 }: SamplingOptions): Sampler {
   const stream = random(seed, "sampling");
   return (logits) => {
     const best = logits[mostLikely(logits)]!;
     const weights = Float64Array.from(logits, (logit) => Math.exp((logit - best) / temperature));
-    return draw(weights, candidates(logits, weights, topK, topP), stream.float());
+    const nucleus = candidates(logits, weights, topK, topP);
+    return draw(weights, minP ? likelyEnough(weights, nucleus, minP) : nucleus, stream.float());
+  };
+}
+
+/** Logits of tokens that were there before are divided by the penalty, negative ones multiplied (arXiv 1909.05858). */
+function penalising(choose: Sampler, penalty: number, before: ArrayLike<number>): Sampler {
+  const said = new Set(Array.from(before));
+  return (logits) => {
+    const changed = Float32Array.from(logits);
+    for (const id of said) {
+      const logit = changed[id];
+      // a prompt may hold ids that the head does not know, such as the picture's
+      if (logit !== undefined) changed[id] = logit > 0 ? logit / penalty : logit * penalty;
+    }
+    const chosen = choose(changed);
+    said.add(chosen);
+    return chosen;
   };
 }
 
@@ -44,6 +57,14 @@ export function mostLikely(logits: Float32Array): number {
     got: "infinity or no number",
     fix: "the weights are broken or diverged in training: use an earlier checkpoint",
   });
+}
+
+/** log Σ exp over logits [V]: a token's log probability is its logit less this. */
+export function logNormaliser(logits: Float32Array): number {
+  const most = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  let sum = 0;
+  for (const logit of logits) sum += Math.exp(logit - most);
+  return most + Math.log(sum);
 }
 
 /** The ids to draw from, most likely first; undefined for all of them. */
@@ -68,6 +89,14 @@ function candidates(
   return end < 0 ? kept : kept.slice(0, end + 1);
 }
 
+/** Of `ids` (undefined: all) those whose weight is at least `minP`; the likeliest token's is 1. */
+function likelyEnough(weights: Float64Array, ids: readonly number[] | undefined, minP: number): readonly number[] {
+  if (ids !== undefined) return ids.filter((id) => weights[id]! >= minP);
+  const kept: number[] = [];
+  for (let id = 0; id < weights.length; id++) if (weights[id]! >= minP) kept.push(id);
+  return kept;
+}
+
 function draw(weights: Float64Array, ids: readonly number[] | undefined, uniform: number): number {
   const count = ids?.length ?? weights.length;
   const idAt = (i: number): number => ids?.[i] ?? i;
@@ -83,8 +112,4 @@ function draw(weights: Float64Array, ids: readonly number[] | undefined, uniform
     if (left < 0) break;
   }
   return chosen;
-}
-
-function check(name: string, value: number | undefined, right: boolean, expected: string): void {
-  if (!right) throw new InputError("SAMPLING_OPTION", { expected, got: String(value), where: name });
 }

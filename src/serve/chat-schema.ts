@@ -1,5 +1,6 @@
 // The body of POST /v1/chat/completions, as OpenAI's API reference describes it; what would be ignored silently is refused.
 import { z } from "zod";
+import { type SamplingName, samplingRanges } from "../generate/sampling-options.ts";
 
 const text = z.object({ type: z.literal("text"), text: z.string() });
 const imageUrl = z
@@ -48,11 +49,19 @@ const neutral = {
 };
 
 export const samplingFields = {
-  temperature: z.number().min(0).max(2).nullish().describe("0, the default: always the likeliest token"),
-  top_p: z.number().gt(0).max(1).nullish(),
-  top_k: z.int().min(1).nullish().describe("draw among the k likeliest tokens"),
-  seed: z.int().nullish().describe("the same seed draws the same answer"),
+  temperature: samplingField("temperature"),
+  top_p: samplingField("topP"),
+  top_k: samplingField("topK"),
+  min_p: samplingField("minP"),
+  repetition_penalty: samplingField("repetitionPenalty"),
+  seed: samplingField("seed"),
 };
+
+function samplingField(name: SamplingName) {
+  const { least, open, most, whole, meaning } = samplingRanges[name];
+  const number: z.ZodNumber = whole ? z.int() : z.number();
+  return (open ? number.gt(least) : number.min(least)).max(most).nullish().describe(meaning);
+}
 
 export const chatSchema = z.object({
   model: z.string().optional().describe("a name of /v1/models; the first one where absent"),

@@ -1,7 +1,9 @@
 // POST /v1/chat/completions: OpenAI's wire format around the answers, whole or as a stream of chunks.
 import { randomBytes, randomInt } from "node:crypto";
 import type { FinishReason } from "../generate/generation.ts";
-import type { ChatRequest } from "./chat-schema.ts";
+import { choiceSeeds } from "../generate/n-best.ts";
+import type { SamplingOptions } from "../generate/sampling-options.ts";
+import type { ChatRequest, samplingFields } from "./chat-schema.ts";
 import { RequestError, wireError } from "./errors.ts";
 import { eventStream, type EventWriter } from "./events.ts";
 import type { Ticket } from "./gate.ts";
@@ -43,13 +45,15 @@ export function questionOf(
 }
 
 /** What draws each choice: the same question with seeds side by side. */
-export function samplingOf(
-  request: Pick<ChatRequest, "temperature" | "top_p" | "top_k" | "seed" | "n">,
-): ChoiceOptions[] {
-  const { temperature, top_p: topP, top_k: topK } = request;
-  const seed = request.seed ?? randomInt(2 ** 31);
-  const shared = { temperature: temperature ?? 0, ...(topP != null && { topP }), ...(topK != null && { topK }) };
-  return Array.from({ length: request.n ?? 1 }, (_, i) => ({ ...shared, seed: seed + i }));
+export function samplingOf(request: Pick<ChatRequest, keyof typeof samplingFields | "n">): ChoiceOptions[] {
+  const { temperature, top_p: topP, top_k: topK, min_p: minP, repetition_penalty: repetitionPenalty } = request;
+  const given = Object.entries({ temperature, topP, topK, minP, repetitionPenalty }).filter(
+    ([, value]) => value != null,
+  );
+  return choiceSeeds(request.seed ?? randomInt(2 ** 31), request.n ?? 1).map((seed) => ({
+    ...(Object.fromEntries(given) as SamplingOptions),
+    seed,
+  }));
 }
 
 /** Answers a chat request; the ticket is left when the answer is complete. */

@@ -107,6 +107,12 @@ it("draws: seeds, n, stop texts, log probabilities that add up", async () => {
       expect(top.reduce((sum, each) => sum + Math.exp(each.logprob), 0)).toBeLessThanOrEqual(1 + 1e-6);
     }
   }
+  const [greedy, likeliest, penalised] = await Promise.all(
+    [{ temperature: 0 }, { min_p: 1 }, { temperature: 0, repetition_penalty: 5 }].map(create),
+  );
+  const said = (answer: OpenAI.ChatCompletion) => answer.choices[0]!.message.content;
+  expect(said(likeliest!)).toBe(said(greedy!));
+  expect(said(penalised!)).not.toBe(said(greedy!));
   const middle = [...text].slice(3, 5).join("");
   const stopped = await create({ stop: ["never said", middle] });
   expect(stopped.choices[0]!.finish_reason).toBe("stop");
@@ -150,6 +156,7 @@ it("lists models, and refuses in words that the client understands", async () =>
     openai.chat.completions.create({ model: "tiny", messages: ask("x"), ...more } as OpenAI.ChatCompletionCreateParams);
   await expect(refused({ model: "gpt" })).rejects.toMatchObject({ status: 404, param: "model" });
   await expect(refused({ temperature: 9 })).rejects.toMatchObject({ status: 400, param: "temperature" });
+  await expect(refused({ repetition_penalty: 0 })).rejects.toMatchObject({ status: 400, param: "repetition_penalty" });
   await expect(refused({ n: 99 })).rejects.toMatchObject({ status: 400, param: "n" });
   await expect(refused({ max_tokens: 1e6 })).rejects.toMatchObject({ status: 400 });
   await expect(refused({ messages: ask("word ".repeat(3000)) })).rejects.toMatchObject({

@@ -1,4 +1,5 @@
 // Log probabilities in OpenAI's form: of each token that was chosen, and of those most likely in its place.
+import { logNormaliser } from "../generate/sampling.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
 interface TokenLogprob {
@@ -18,10 +19,7 @@ const least = -9999;
 
 /** Of a token chosen from logits [V], with the `top` most likely ones, likeliest first. */
 export function chosenLogprob(tokenizer: Tokenizer, id: number, logits: Float32Array, top: number): ChosenLogprob {
-  const most = logits.reduce((a, b) => Math.max(a, b), -Infinity);
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - most);
-  const total = most + Math.log(sum);
+  const total = logNormaliser(logits);
   const describe = (token: number): TokenLogprob => {
     const text = tokenizer.decode([token]);
     const bytes = text.includes("\uFFFD") ? null : [...new TextEncoder().encode(text)];
