@@ -156,6 +156,7 @@ describe("writeFileAtomic", () => {
     await expect(writeFileAtomic(target(), { size: 999, chunks: chunks(1) })).rejects.toEqual(refused("STREAM_SIZE"));
     await expect(writeFileAtomic(join(folder, "none", "x"), "a")).rejects.toEqual(refused("FILE_NOT_WRITABLE"));
     await expect(writeFileAtomic(folder, "a")).rejects.toEqual(refused("FILE_NOT_WRITABLE"));
+    await expect(writeFileAtomic(join(target(), "x"), "a")).rejects.toEqual(refused("FILE_NOT_WRITABLE"));
     expect(await readFile(target(), "utf8")).toBe("old");
     expect(await names()).toEqual(["model.bin"]);
   });

@@ -113,12 +113,13 @@ const swept = new Set<string>();
 /**
  * Writes a whole file or none: beside the target, flushed to disk, renamed over it, folder flushed.
  * After a crash the target holds its old or its new content. What streams is never held in memory as a whole.
- * Throws `DISK_FULL` (bytes needed and free; before writing where the size is known), `FILE_NOT_WRITABLE`,
+ * `mode` is that of a new file, less the process's mask. Throws `DISK_FULL` (bytes needed and free; before writing where the size is known), `FILE_NOT_WRITABLE`,
  * `FILE_WRITE_FAILED`, or what the stream throws; the unfinished file is removed in each case.
  */
 export async function writeFileAtomic(
   path: string,
   data: string | Uint8Array | ByteStream | AsyncIterable<Uint8Array>,
+  mode = 0o666,
 ): Promise<void> {
   const bytes = typeof data === "string" ? Buffer.from(data, "utf8") : data;
   const chunks = bytes instanceof Uint8Array ? [bytes] : "chunks" in bytes ? bytes.chunks : bytes;
@@ -128,14 +129,15 @@ export async function writeFileAtomic(
   await removeAbandoned(dirname(path));
   const unfinished = `${path}.llava-${process.pid}-${written++}.tmp`;
   try {
-    await writeThrough(unfinished, chunks, progress);
+    await writeThrough(unfinished, chunks, progress, mode);
     if (size !== undefined && progress.bytes !== size) {
       throw new BugError("STREAM_SIZE", { expected: `${size} bytes`, got: `${progress.bytes}`, where: path });
     }
     await rename(unfinished, path).catch((cause: unknown) => unwritable(progress, cause));
     await flushFolder(dirname(path));
   } catch (error) {
-    await rm(unfinished, { force: true });
+    // where nothing could be written nothing can be removed, and what matters is why
+    await rm(unfinished, { force: true }).catch(() => undefined);
     throw error;
   }
 }
@@ -151,9 +153,10 @@ async function writeThrough(
   path: string,
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   progress: Progress,
+  mode: number,
 ): Promise<void> {
   const failed = (cause: unknown): never => unwritable(progress, cause);
-  const handle = await open(path, "wx").catch(failed);
+  const handle = await open(path, "wx", mode).catch(failed);
   try {
     for await (const chunk of chunks) {
       for (let done = 0; done < chunk.length;) {
