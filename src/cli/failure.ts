@@ -1,6 +1,7 @@
 // One line for every failure, and its exit code: 1 failed while running, 2 wrong usage or bad input, 130 interrupted.
 import { CommanderError } from "commander";
 import { BugError, LlavaError } from "../errors.ts";
+import { harmless } from "./harmless.ts";
 import { Interrupted } from "./interrupt.ts";
 import { log } from "./progress.ts";
 
@@ -44,8 +45,7 @@ function describeUsage(error: CommanderError): string | undefined {
 
 /** Control characters of hostile names stay out of the terminal. */
 function oneLine(text: string): string {
-  // oxlint-disable-next-line no-control-regex
-  return text.replaceAll(/\s*\n\s*/g, " ").replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, "\uFFFD");
+  return harmless(text.replaceAll(/\s*\n\s*/g, " ").replaceAll("\t", " "));
 }
 
 interface SystemError extends Error {

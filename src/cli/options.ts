@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { InvalidArgumentError, type Command } from "commander";
 import type { SourceOptions } from "../data/sources/source.ts";
 import { InputError } from "../errors.ts";
+import { isInRange, type NumberRange, showRange } from "../generate/sampling-options.ts";
 
 /** A parser of whole numbers within bounds. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -20,6 +21,15 @@ export function decimal(min: number, max: number): (text: string) => number {
     const value = text.trim() === "" ? Number.NaN : Number(text);
     if (value >= min && value <= max) return value;
     throw new InvalidArgumentError(`Expected a number from ${min} to ${max}.`);
+  };
+}
+
+/** A parser of numbers in a range. */
+export function inRange(range: NumberRange): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (isInRange(value, range)) return value;
+    throw new InvalidArgumentError(`Expected ${showRange(range)}.`);
   };
 }
 

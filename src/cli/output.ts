@@ -1,4 +1,5 @@
 // Results on stdout, everything else on stderr.
+import { harmlessJson } from "./harmless.ts";
 
 /** Writes one result, ended by a newline, to stdout. */
 export function print(text: string): void {
@@ -7,7 +8,7 @@ export function print(text: string): void {
 
 /** Writes a machine-readable result as one line. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value));
+  print(harmlessJson(JSON.stringify(value)));
 }
 
 /** A reader that has seen enough (`llava … | head`) ends the program, without an error. */

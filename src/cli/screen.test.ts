@@ -48,7 +48,7 @@ describe("the screen", () => {
   it("lets no text move the cursor", () => {
     const terminal = fakeTerminal(40, 24);
     createScreen(terminal).draw([line("a\u001B[2J\nb\r\u0007c狗d")]);
-    expect(terminal.lines()).toEqual(["a?[2J b ?c?d", ""]);
+    expect(terminal.lines()).toEqual(["a\uFFFD[2J b \uFFFDc狗d", ""]);
   });
 
   it("writes no colours where none are wanted", () => {

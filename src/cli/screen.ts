@@ -1,4 +1,6 @@
 // Lines at the bottom of a terminal that are redrawn in place; what is logged meanwhile goes above them.
+import { harmless } from "./harmless.ts";
+import { cutAt, textWidth } from "./width.ts";
 
 /** Where lines are drawn; stderr but in tests. */
 export interface Terminal {
@@ -16,7 +18,7 @@ export interface Screen {
   forget(): void;
 }
 
-/** A line as styled pieces: what a piece shows takes one column a character. */
+/** A line as styled pieces. */
 export type Line = readonly Piece[];
 export interface Piece {
   readonly text: string;
@@ -24,7 +26,17 @@ export interface Piece {
 }
 export type Style = keyof typeof styles;
 
-const styles = { dim: "2", bold: "1", line: "36", mark: "33", good: "32" } as const;
+const styles = {
+  dim: "2",
+  bold: "1",
+  italic: "3",
+  boldItalic: "1;3",
+  struck: "9",
+  title: "1;4",
+  line: "36",
+  mark: "33",
+  good: "32",
+} as const;
 const ESC = "\u001B[";
 // terminals that know this mode show a frame whole or not at all; others pass over it
 const [BEGIN, END] = [`${ESC}?2026h`, `${ESC}?2026l`];
@@ -43,9 +55,9 @@ export function createScreen(terminal: Terminal, colour = true): Screen {
       const start = home();
       const room = (terminal.columns ?? 80) - 1;
       const cut = lines.map((line) => cutLine(line, room));
-      const text = cut.map((line) => `${paint(line, colour)}${ESC}K\n`).join("");
+      const text = cut.map((line) => `${paintLine(line, colour)}${ESC}K\n`).join("");
       terminal.write(`${BEGIN}${start}${text}${ESC}J${END}`);
-      widths = cut.map((line) => line.reduce((sum, piece) => sum + piece.text.length, 0));
+      widths = cut.map((line) => line.reduce((sum, piece) => sum + textWidth(piece.text), 0));
     },
     erase() {
       if (widths.length > 0) terminal.write(`${home()}${ESC}J`);
@@ -60,19 +72,20 @@ export function createScreen(terminal: Terminal, colour = true): Screen {
 function cutLine(line: Line, room: number): Line {
   const kept: Piece[] = [];
   for (const piece of line) {
-    const text = printable(piece.text).slice(0, room);
-    room -= text.length;
+    const [text] = cutAt(printable(piece.text), room);
+    room -= textWidth(text);
     kept.push({ ...piece, text });
   }
   return kept;
 }
 
-/** What a model says may hold anything: control signs would move the cursor, wide ones would break the count. */
+/** What a model says may hold anything: control characters would move the cursor. */
 function printable(text: string): string {
-  return text.replaceAll(/\s/g, " ").replaceAll(/[^\u0020-\u007E\u00A0-\u02FF\u2010-\u2027\u2190-\u28FF]/gu, "?");
+  return harmless(text.replaceAll(/\s/g, " "));
 }
 
-function paint(line: Line, colour: boolean): string {
+/** A line as it is written to a terminal. */
+export function paintLine(line: Line, colour: boolean): string {
   return line
     .map(({ text, style }) => (style === undefined || !colour ? text : `${ESC}${styles[style]}m${text}${ESC}0m`))
     .join("");

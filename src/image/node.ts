@@ -153,6 +153,12 @@ export async function encodePng(pixels: Pixels): Promise<Uint8Array> {
   return fromPixels(pixels).png().toBuffer();
 }
 
+/** A copy of exactly this size, for people to look at; models have `resize`. */
+export async function resizePixels(pixels: Pixels, width: number, height: number): Promise<Pixels> {
+  const data = await fromPixels(pixels).resize({ width, height, fit: "fill" }).raw().toBuffer();
+  return { width, height, data: new Uint8Array(data.buffer, data.byteOffset, data.length) };
+}
+
 /**
  * A small JPEG copy as a `data:` URL for reports, its longer side at most `maxSide` pixels (never enlarged).
  * From bytes it throws like `decodePicture`.
