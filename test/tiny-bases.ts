@@ -9,7 +9,7 @@ import { encodeSafetensors } from "../src/formats/safetensors-write.ts";
 import { encodePng } from "../src/image/node.ts";
 import { parseLanguageConfig, parseVisionConfig } from "../src/models/config.ts";
 import { languageShapes } from "../src/models/llama.ts";
-import { visionFileName } from "../src/models/names.ts";
+import { visionFileName, visionPrefix } from "../src/models/names.ts";
 import { visionShapes } from "../src/models/vision.ts";
 import type { PartWeights } from "../src/models/weights.ts";
 import { tinyFiles, tinyTokenizer } from "../src/text/tokenizers.fixture.ts";
@@ -30,10 +30,12 @@ async function writeWeights(folder: string, weights: PartWeights, fileName: (nam
 const writeJson = (folder: string, name: string, json: unknown): Promise<void> =>
   writeFile(join(folder, name), JSON.stringify(json));
 
-async function writeVision(folder: string): Promise<void> {
+/** Writes a tower of random weights: CLIP's, unless `changes` to its config.json say otherwise. */
+export async function writeTinyVision(folder: string, changes: object = {}): Promise<void> {
   await mkdir(folder, { recursive: true });
-  const config = parseVisionConfig(tinyJson.vision_config, "tiny");
-  await writeJson(folder, "config.json", tinyJson.vision_config);
+  const json = { ...tinyJson.vision_config, ...changes };
+  const config = parseVisionConfig(json, "tiny");
+  await writeJson(folder, "config.json", json);
   await writeJson(folder, "preprocessor_config.json", {
     image_processor_type: "CLIPImageProcessor",
     size: { shortest_edge: 16 },
@@ -42,7 +44,7 @@ async function writeVision(folder: string): Promise<void> {
   await writeWeights(
     folder,
     randomWeights(visionShapes(config)),
-    (name) => `vision_model.${visionFileName("clip", name)}`,
+    (name) => visionPrefix[config.family] + visionFileName(config.family, name),
   );
 }
 
@@ -80,7 +82,7 @@ async function writeData(folder: string, count: number): Promise<void> {
 
 /** Writes bases, pictures, samples and returns a recipe's text; outputs go to `folder/NAME`. */
 export async function writeTinyProject(folder: string, name: string, language: object = {}): Promise<string> {
-  await writeVision(join(folder, "vision"));
+  await writeTinyVision(join(folder, "vision"));
   await writeLanguage(join(folder, "language"), language);
   await writeData(folder, 12);
   const data = `data: ${join(folder, "samples.json")}, images: ${join(folder, "photos")}`;

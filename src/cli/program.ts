@@ -17,6 +17,7 @@ const verbs: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   export: async () => (await import("./export.ts")).addExport,
   pull: async () => (await import("./pull.ts")).addPull,
   import: async () => (await import("./import.ts")).addImport,
+  job: async () => (await import("./job.ts")).addJob,
   inspect: async () => (await import("./inspect.ts")).addInspect,
 };
 

@@ -3,11 +3,13 @@ import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { InputError } from "../errors.ts";
 import { writeComparison } from "../train/report/compare-write.ts";
+import { rewriteScores } from "../train/card.ts";
 import { runFigures } from "../train/report/figures.ts";
 import { thumbnailShelf } from "../image/thumbnails-node.ts";
 import { writeReport } from "../train/report/write.ts";
 import { addVerb } from "./options.ts";
 import { print, printJson } from "./output.ts";
+import { log } from "./progress.ts";
 
 interface Options {
   readonly out?: string;
@@ -24,6 +26,7 @@ export function addReport(program: Command): void {
       const single = folders.length === 1;
       const path = out ?? (single ? join(folder!, "report.html") : "comparison.html");
       const thumbnails = thumbnailShelf();
+      if (single && (await rewriteScores(folder!))) log(`card    ${join(folder!, "model", "README.md")}`);
       const runs = single
         ? [await writeReport(folder!, thumbnails, path)]
         : await writeComparison(folders, thumbnails, path);

@@ -4,11 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { writeFileAtomic } from "../formats/node.ts";
+import { writeTower } from "../../test/tower.ts";
 import { ProtoWriter } from "../formats/protobuf.ts";
-import { encodeSafetensors } from "../formats/safetensors-write.ts";
 import { parsePreprocessor } from "../image/preprocessor.ts";
-import { visionFileName } from "../models/names.ts";
 import { type LlavaFiles, openLlava } from "../models/node.ts";
 import { golden, tinyFiles, tinyTokenizer } from "../text/tokenizers.fixture.ts";
 import { createTokenizer } from "../text/tokenizer.ts";
@@ -21,7 +19,7 @@ let source: LlavaFiles;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "original-"));
   source = await openLlava(fixture("llava-tiny"));
-  await writeTower(at("tower"));
+  await writeTower(at("tower"), source);
   await mkdir(at("tokenizer"));
   await writeFile(join(at("tokenizer"), "tokenizer.model"), sentencePieceModel());
 });
@@ -30,22 +28,6 @@ afterAll(async () => {
   await rm(root, { recursive: true });
 });
 const at = (name: string): string => join(root, name);
-
-/** The tower of llava-tiny as a CLIP folder. */
-async function writeTower(folder: string): Promise<void> {
-  await mkdir(folder);
-  await writeFile(join(folder, "config.json"), JSON.stringify(source.config.vision.raw));
-  const size = { height: 8, width: 8 };
-  const preprocessor = { image_processor_type: "CLIPImageProcessor", size: { shortest_edge: 8 }, crop_size: size };
-  await writeFile(join(folder, "preprocessor_config.json"), JSON.stringify(preprocessor));
-  const entries = [...source.vision.shapes].map(([name, shape]) => ({
-    name: `vision_model.${visionFileName("clip", name)}`,
-    dtype: "F32" as const,
-    shape,
-    data: () => source.vision.load(name),
-  }));
-  await writeFileAtomic(join(folder, "model.safetensors"), encodeSafetensors(entries));
-}
 
 const kinds: Readonly<Record<string, number>> = { "<unk>": 2, "<s>": 3, "</s>": 3, "<image>": 4 };
 

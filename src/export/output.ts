@@ -14,7 +14,9 @@ export async function checkOutput(source: string, folder: string, force: boolean
   if (resolve(source) === out) fail("OUT_IS_SOURCE", "another folder than the model's", "the same", "name another");
   if (!force) fail("OUTPUT_EXISTS", "a new folder", "one that exists", "name another, or replace it with --force");
   const names = found.isDirectory() ? await readdir(out) : undefined;
-  const isModel = names?.length === 0 || names?.some((name) => name === "config.json" || name.endsWith(".gguf"));
+  const isModel =
+    names?.length === 0 ||
+    names?.some((name) => name === "config.json" || name === "job.json" || name.endsWith(".gguf"));
   const fix = "name another folder, or remove this one";
   if (!isModel) fail("OUTPUT_NOT_A_MODEL", "an empty folder or a model's, to be replaced", "something else", fix);
   return out;

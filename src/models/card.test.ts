@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { tinyConfig, tinyJson } from "../../test/tiny-model.ts";
-import { exportCard, modelCard } from "./card.ts";
+import { exportCard, modelCard, withScores } from "./card.ts";
 import { readLicence } from "./card-node.ts";
 
 const config = tinyConfig();
@@ -27,6 +27,16 @@ describe("a card", () => {
     expect(card).toContain("| align | projector | captions.json | 2 epochs | 0.001 |");
     expect(card).toContain("- pope: 81.8 %, blind 69.9 % (n = 500)");
     expect(card).toContain('LlavaForConditionalGeneration.from_pretrained("FOLDER")');
+  });
+
+  it("takes newer scores in place of older ones, as text", () => {
+    const card = modelCard({ name: "mine", config });
+    const scored = withScores(withScores(card, ["pope: 1 %"])!, ["pope: 81.8 % (78.1 to 85.2)\n# evil", "vqa: 2 %"])!;
+    expect(scored).toContain("## Scores\n\n- pope: 81.8 % (78.1 to 85.2) # evil\n- vqa: 2 %\n");
+    expect(scored).not.toContain("Not measured yet");
+    expect(scored).not.toContain("pope: 1 %");
+    expect(scored.length - card.length).toBeLessThan(100);
+    expect(withScores("# Theirs", ["a"])).toBeUndefined();
   });
 
   it("claims no licence that not all bases state, and no scores that there are not", () => {

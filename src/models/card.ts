@@ -25,11 +25,14 @@ export interface CardFacts {
   readonly config: LlavaConfig | LanguageConfig;
   readonly bases?: readonly CardBase[];
   readonly stages?: readonly CardStage[];
+  /** what trained it, where that was not this program */
+  readonly trainedBy?: string;
   /** lines about how it scored, with interval and blind score where they are known */
   readonly scores?: readonly string[];
 }
 
 const runMark = ["<!-- how to run -->", "<!-- /how to run -->"] as const;
+const scoreMark = ["<!-- scores -->", "<!-- /scores -->"] as const;
 
 /** The card of a model directory of ours. */
 export function modelCard(facts: CardFacts): string {
@@ -49,9 +52,19 @@ export interface ExportCardFacts {
 export function exportCard({ name, config, usage, source }: ExportCardFacts): string {
   if (source === undefined)
     return [head({ name, config }), ...sections({ name, config }), run(usage)].join("\n\n") + "\n";
-  const [start, end] = runMark.map((mark) => source.indexOf(mark));
-  if (start! < 0 || end! < start!) return `${source.trimEnd()}\n\n${run(usage)}\n`;
-  return `${source.slice(0, start)}${run(usage)}${source.slice(end! + runMark[1].length)}`;
+  return between(source, runMark, run(usage)) ?? `${source.trimEnd()}\n\n${run(usage)}\n`;
+}
+
+/** A card of ours with these scores in place of older ones; undefined where it has no place for them. */
+export function withScores(card: string, lines: readonly string[]): string | undefined {
+  return between(card, scoreMark, scoreSection(lines));
+}
+
+/** The text with what stands from mark to mark replaced; undefined where the marks are not there. */
+function between(text: string, marks: readonly [string, string], replacement: string): string | undefined {
+  const [start, end] = [text.indexOf(marks[0]), text.indexOf(marks[1])];
+  if (start < 0 || end < start) return undefined;
+  return `${text.slice(0, start)}${replacement}${text.slice(end + marks[1].length)}`;
 }
 
 function head({ name, config, bases = [] }: CardFacts): string {
@@ -81,7 +94,7 @@ function describe(config: LlavaConfig | LanguageConfig): string {
 const languageSize = (c: LanguageConfig): string =>
   `${c.layers} layers of ${c.hiddenSize}, ${c.vocabSize} tokens, context ${c.maxPositions}`;
 
-function sections({ bases = [], stages = [], scores = [] }: CardFacts): string[] {
+function sections({ bases = [], stages = [], scores = [], trainedBy }: CardFacts): string[] {
   const unknown = "Not recorded in this folder.";
   const baseRows = bases.map(
     ({ part, name, licence }) => `| ${part} | ${cell(name)} | ${cell(licence ?? "not stated in its folder")} |`,
@@ -91,9 +104,16 @@ function sections({ bases = [], stages = [], scores = [] }: CardFacts): string[]
   );
   return [
     `## Bases and licences\n\n${tableOr(unknown, "| part | model | licence |\n|---|---|---|", baseRows)}\n\nThe licences of the bases, and of the data, hold for this model too.`,
-    `## Data and recipe\n\n${tableOr(unknown, "| stage | trains | data | length | learning rate |\n|---|---|---|---|---|", stageRows)}`,
-    `## Scores\n\n${scores.length > 0 ? scores.map((line) => `- ${line}`).join("\n") : "Not measured yet. `llava eval` gives a score with its interval and its blind score."}`,
+    `## Data and recipe\n\n${tableOr(unknown, "| stage | trains | data | length | learning rate |\n|---|---|---|---|---|", stageRows)}${trainedBy === undefined ? "" : `\n\nTrained by ${trainedBy}.`}`,
+    scoreSection(scores),
   ];
+}
+
+function scoreSection(lines: readonly string[]): string {
+  const unmeasured =
+    "Not measured yet. `llava eval MODEL --both --out RUN/scores/NAME` gives a score with its interval and its blind score, `llava report RUN` writes it here.";
+  const told = lines.length > 0 ? lines.map((line) => `- ${line.replaceAll(/[\r\n]+/g, " ")}`).join("\n") : unmeasured;
+  return `${scoreMark[0]}\n## Scores\n\n${told}\n${scoreMark[1]}`;
 }
 
 const tableOr = (otherwise: string, header: string, rows: readonly string[]): string =>

@@ -8,7 +8,7 @@ import { openFile, writeFileAtomic } from "../formats/node.ts";
 import { readSafetensors } from "../formats/safetensors.ts";
 import { encodeSafetensors } from "../formats/safetensors-write.ts";
 import { decodePicture, pictureHash, readPictureBytes } from "../image/node.ts";
-import { orient } from "../image/pixels.ts";
+import { orient, type Pixels } from "../image/pixels.ts";
 import { preprocess } from "../image/preprocess.ts";
 import { type Preprocessor, preprocessorKey } from "../image/preprocessor.ts";
 import { pictureView, type View } from "../image/tiles.ts";
@@ -66,16 +66,24 @@ function viewSuffix({ mirrored = false, view }: Omit<PictureSource, "image" | "r
   return `${mirrored ? "\nmirrored" : ""}${view ? `\nview ${view.index} of ${view.most}` : ""}`;
 }
 
+/** A picture as it is seen before any preprocessing. Throws what decoding throws. */
+export async function uprightPicture(
+  { image, root, mirrored = false }: PictureSource,
+  bytes: Uint8Array,
+): Promise<Pixels> {
+  const pixels = await decodePicture(bytes, pictureFile(root, image));
+  // EXIF's orientation 2 is the mirror image
+  return mirrored ? orient(pixels, 2) : pixels;
+}
+
 /** A picture's pixels as the tower takes them, [3, H, W]. Throws what decoding throws. */
 export async function preparePicture(
-  { image, root, mirrored = false, view }: PictureSource,
+  picture: PictureSource,
   bytes: Uint8Array,
   preprocessor: Preprocessor,
 ): Promise<Float32Array> {
-  const pixels = await decodePicture(bytes, pictureFile(root, image));
-  // EXIF's orientation 2 is the mirror image
-  const upright = mirrored ? orient(pixels, 2) : pixels;
-  return view ? pictureView(upright, preprocessor, view) : preprocess(upright, preprocessor);
+  const upright = await uprightPicture(picture, bytes);
+  return picture.view ? pictureView(upright, preprocessor, picture.view) : preprocess(upright, preprocessor);
 }
 
 const fileName = (hash: string, seen: Omit<PictureSource, "image" | "root">): string =>

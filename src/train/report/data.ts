@@ -38,6 +38,8 @@ export interface Score {
   readonly n: number;
   readonly sighted?: number;
   readonly blind?: number;
+  /** 95 %, of each side that was scored with one */
+  readonly intervals?: Readonly<Partial<Record<"sighted" | "blind", readonly [low: number, high: number]>>>;
 }
 
 /** One line of a two-column table, e.g. ["CPU", "2 cores"]. */

@@ -74,23 +74,25 @@ export function scores(list: readonly Score[]): Html | undefined {
     <div class="pair">${list.map(scoreCard)}</div>`;
 }
 
-function scoreCard({ task, n, sighted, blind }: Score): Html {
+function scoreCard({ task, n, sighted, blind, intervals = {} }: Score): Html {
   const points = sighted !== undefined && blind !== undefined ? (sighted - blind) * 100 : undefined;
   return html`<div class="card">
     <h3>${task}</h3>
     <p class="quiet">
       ${showCount(n)} questions${points === undefined ? undefined : `; sight is worth ${points.toFixed(1)} points`}
     </p>
-    ${sighted === undefined ? undefined : bar("sighted", sighted)}
-    ${blind === undefined ? undefined : bar("blind", blind)}
+    ${sighted === undefined ? undefined : bar("sighted", sighted, intervals.sighted)}
+    ${blind === undefined ? undefined : bar("blind", blind, intervals.blind)}
   </div>`;
 }
 
-function bar(name: "sighted" | "blind", share: number): Html {
+function bar(name: "sighted" | "blind", share: number, interval?: readonly [number, number]): Html {
   const width = Math.min(100, Math.max(0, share * 100)).toFixed(1);
   return html`<div class="bar">
     <span>${name}</span>
     <div class="track"><div class="fill ${name}" style="width:${width}%"></div></div>
-    <span>${showPercent(share)}</span>
+    <span title="${interval === undefined ? "" : `95 %: ${interval.map((end) => showPercent(end)).join(" to ")}`}"
+      >${showPercent(share)}</span
+    >
   </div>`;
 }
