@@ -4,7 +4,7 @@ import { InputError } from "../errors.ts";
 import { parseJson } from "../formats/json.ts";
 import { pictureFormat } from "../image/header.ts";
 import { openParquet } from "./parquet.ts";
-import { turnOf } from "./parquet-write.ts";
+import { ORIGINAL_TURNS, turnOf } from "./parquet-write.ts";
 import { picturePath } from "./picture-path.ts";
 import type { Sample } from "./sample.ts";
 import { parseSample } from "./samples.ts";
@@ -41,16 +41,28 @@ export async function* streamParquetSamples(path: string): AsyncGenerator<Packed
     const { id, image, images, conversations, messages, metadata, ...others } = row;
     const packed = picturesOf(images ?? image, `${stem}/${index}`, where);
     const turns = talk === "conversations" ? conversations : turnsOf(messages, where);
-    const extra = typeof metadata === "string" ? parseJson(metadata, `${where}, metadata`) : { ...plain(others) };
+    const told = typeof metadata === "string" ? parseJson(metadata, `${where}, metadata`) : { ...plain(others) };
+    const { [ORIGINAL_TURNS]: original, ...extra } = isRecord(told) ? told : {};
     const value = {
-      ...(isRecord(extra) ? extra : {}),
+      ...extra,
       ...(id === null || id === undefined ? {} : { id: typeof id === "bigint" ? String(id) : id }),
       ...(packed.length === 0 ? {} : { image: packed.map((each) => each.path) }),
-      conversations: turns,
+      conversations: isRecord(original) ? restored(turns, original) : turns,
     };
     const sample = parseSample(value, where, index);
     yield { sample, pictures: packed.map(({ bytes }) => bytes) };
   }
+}
+
+/** Turns in the words that they were written in, where these say the same with other line breaks. */
+function restored(turns: unknown, original: Readonly<Record<string, unknown>>): unknown {
+  const same = (a: string, b: unknown): b is string =>
+    typeof b === "string" && a.replaceAll(/\s+/g, "") === b.replaceAll(/\s+/g, "");
+  if (!Array.isArray(turns)) return turns;
+  return turns.map((turn: unknown, i) => {
+    const given = original[String(i)];
+    return isRecord(turn) && same(String(turn["value"]), given) ? { ...turn, value: given } : turn;
+  });
 }
 
 function picturesOf(value: unknown, name: string, where: string): { bytes: Uint8Array; path: string }[] {

@@ -10,6 +10,8 @@ const MOST_ROWS = 1000;
 const MOST_BYTES = 32 * 2 ** 20;
 /** Stands for one picture in a human turn. */
 const PLACEHOLDER = "<image>";
+/** A key of `metadata`: human turns, by their place, whose line breaks around pictures parts can't say. */
+export const ORIGINAL_TURNS = "llava_turns";
 
 const text = (name: string): SchemaElement => ({
   name,
@@ -124,7 +126,17 @@ async function rowOf({ id, images, conversations, extra, where }: Sample, images
     role: from === "human" ? "user" : "assistant",
     content: from === "human" ? partsOf(value) : [{ type: "text" as const, text: value }],
   }));
-  return { id, images: pictures, messages, metadata: JSON.stringify(extra) };
+  const original = originalTurns(conversations);
+  const metadata = { ...extra, ...(Object.keys(original).length > 0 && { [ORIGINAL_TURNS]: original }) };
+  return { id, images: pictures, messages, metadata: JSON.stringify(metadata) };
+}
+
+/** The turns that parts would give back otherwise: "<image>What?" becomes "<image>\nWhat?". */
+function originalTurns(turns: readonly Turn[]): Record<string, string> {
+  const changed = turns.map(({ from, value }, i): [string, string][] =>
+    from === "human" && turnOf(from, partsOf(value)).value !== value ? [[String(i), value]] : [],
+  );
+  return Object.fromEntries(changed.flat());
 }
 
 /** "<image>\nWhat?" → a picture and "What?": templates put their own mark and break between the two. */

@@ -137,7 +137,7 @@ function lacking(row: Readonly<Record<string, unknown>>, wanted: readonly string
 }
 
 /** Objects as JSON gives them, or as JSON text in a table's cell; an empty cell says nothing. */
-function parseObjects(value: unknown, where: string): BoxedObject[] | undefined {
+export function parseObjects(value: unknown, where: string): BoxedObject[] | undefined {
   if (value === undefined || value === null || value === "") return undefined;
   const objects = typeof value === "string" ? parseJson(value, `${where}, objects`) : value;
   if (!Array.isArray(objects)) throw refused("BOX", 'objects: a list of {"name", "box"}', shown(objects), where);
