@@ -1,5 +1,6 @@
 // One side of `llava eval`, sighted or blind: questions asked with a progress line, answers and scores kept.
 import { join } from "node:path";
+import { unpacker } from "../data/sources/shards.ts";
 import { writeAnswers } from "../evaluate/answers.ts";
 import { modelHash, recordOf, writeRecord } from "../evaluate/record.ts";
 import { writeEvalReport } from "../evaluate/report.ts";
@@ -36,6 +37,7 @@ interface Asked {
 /** Asks all questions and scores the answers; with `out`, only those that the folder lacks. */
 export async function askSide({ model, assistant, task }: Asked, flags: RunFlags, blind: boolean): Promise<Side> {
   const { questions: questionsPath, images: imagesDir, seed, limit, answers, out, adapter } = flags;
+  await unpackQuestions(task, questionsPath, imagesDir);
   const opened = await openTask({ task, questionsPath, imagesDir, blind, seed, ...(limit && { limit }) });
   const hash = await modelHash(model, ...(adapter === undefined ? [] : [adapter]));
   const made = { task, assistant, modelHash: hash, adapter, questionsPath, questions: opened.questions, blind, seed };
@@ -51,6 +53,17 @@ export async function askSide({ model, assistant, task }: Asked, flags: RunFlags
     await writeRecord(answers, run);
   }
   return { result, answered };
+}
+
+/** Pictures that question files hold become files, but those that are there. */
+async function unpackQuestions({ pictures }: Task, paths: readonly string[], folder: string): Promise<void> {
+  if (pictures === undefined) return;
+  for (const path of paths) {
+    const progress = startProgress({ label: "unpack", unit: "pictures" });
+    const unpack = unpacker(folder, () => pictures(path));
+    await interruptible((signal) => unpack({ signal, onProgress: (done) => progress.update(done) }));
+    progress.finish();
+  }
 }
 
 /** Writes the report into `out`, where one is named; returns where. */

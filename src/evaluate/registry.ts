@@ -7,7 +7,7 @@ import { mme } from "./tasks/mme.ts";
 import { mmstar } from "./tasks/mmstar.ts";
 import { pope } from "./tasks/pope.ts";
 import { scienceqa } from "./tasks/scienceqa.ts";
-import { seedbench } from "./tasks/seedbench.ts";
+import { seedbench, seedbenchRanked } from "./tasks/seedbench.ts";
 import { textvqa } from "./tasks/textvqa.ts";
 import { vqa } from "./tasks/vqa.ts";
 import { okvqa, vqav2 } from "./tasks/vqav2.ts";
@@ -23,6 +23,7 @@ export const tasks = {
   mme,
   mmbench,
   seedbench,
+  "seedbench-ranked": seedbenchRanked,
   mmstar,
   captions,
   llavabench,

@@ -105,7 +105,10 @@ function runFacts({ model_sha256, template, prompt, decoding, questions }: Resul
     ["model", model_sha256],
     ["template", template],
     ["first prompt", prompt],
-    ["decoding", `greedy, at most ${decoding.max_new_tokens} tokens`],
+    [
+      "decoding",
+      decoding.max_new_tokens === 0 ? "the likeliest option" : `greedy, at most ${decoding.max_new_tokens} tokens`,
+    ],
     ["questions from", questions.join(", ")],
   ];
 }

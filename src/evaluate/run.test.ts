@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Assistant } from "../generate/assistant.ts";
+import { type Assistant, userTurn } from "../generate/assistant.ts";
 import type { Views } from "../generate/pictures.ts";
 import type { GenerationRequest } from "../generate/generation.ts";
 import { encodePng } from "../image/node.ts";
@@ -18,7 +18,7 @@ import { blinded } from "./blind.ts";
 import { openTask, runTask } from "./run.ts";
 import { answersPath, askInto } from "./run-folder.ts";
 import { pope } from "./tasks/pope.ts";
-import type { Question } from "./task.ts";
+import { meanGrade, type Question, type Task } from "./task.ts";
 
 const tokenizer = tinyTokenizer("bytes");
 const colours = ["red", "green", "blue", "grey"] as const;
@@ -224,4 +224,46 @@ it("shows each question another picture than its own, the same for all that shar
   );
   const alone: Question = { id: "", images: ["a"], turn: { role: "user", content: [] }, label: "", where: "" };
   expect(() => blinded([alone, alone], 0)).toThrow(/two pictures/);
+});
+
+it("a ranked task is answered by the likeliest option's letter, every option weighed by the mean of its tokens", async () => {
+  const { assistant } = observer();
+  const [x] = tokenizer.encode("x");
+  const weighing: Assistant = {
+    ...assistant,
+    generator: {
+      ...assistant.generator,
+      // "x" is likelier than everything else, wherever it stands
+      generate: async ({ prompt, maxNewTokens, sample }) => {
+        const logits = new Float32Array(tokenizer.vocabSize).fill(-1);
+        logits[x!] = 3;
+        const ids = Array.from({ length: maxNewTokens }, () => sample(logits));
+        return { ids, finishReason: "length", promptTokens: prompt.ids.length, cachedTokens: 0 };
+      },
+    },
+  };
+  const options = [
+    ["ab", "x", "xxxx"],
+    ["x", "b", "a"],
+  ];
+  const task: Task<"accuracy"> = {
+    name: "ranked",
+    files: "",
+    ranked: true,
+    maxNewTokens: 0,
+    questions: async function* () {
+      for (const [i, each] of options.entries()) {
+        const question = { id: String(i), images: ["red.png"], turn: userTurn("Q?", 1), label: i === 0 ? "C" : "B" };
+        yield { ...question, options: each, where: "" };
+      }
+    },
+    ...meanGrade(({ question, answer }) => (answer === question.label ? 1 : 0)),
+  };
+  const { answered, score } = await runTask({
+    ...{ questionsPath, imagesDir: join(folder, "photos") },
+    task,
+    assistant: weighing,
+  });
+  expect(answered.map(({ answer }) => answer)).toEqual(["C", "A"]);
+  expect(score).toMatchObject({ n: 2, accuracy: 0.5 });
 });

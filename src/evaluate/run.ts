@@ -3,8 +3,10 @@ import { checkPictures } from "../data/check-pictures.ts";
 import { pictureFile } from "../data/picture-path.ts";
 import { Problems } from "../data/problems.ts";
 import { answerTurns, type Assistant, type Picture } from "../generate/assistant.ts";
+import { answerLikelihoods } from "../generate/likelihood.ts";
 import { readChatPicture } from "../generate/node.ts";
 import { blinded } from "./blind.ts";
+import { letterOf } from "./prompts.ts";
 import { readQuestions } from "./questions.ts";
 import { scoreOf } from "./score.ts";
 import type { Answered, Question, Score, Task } from "./task.ts";
@@ -101,7 +103,9 @@ async function ask<F extends string>(
       const place = order[next++]!;
       const question = questions[place]!;
       const shown = await Promise.all(question.images.map(pictures));
-      const { text } = await answerTurns(assistant, [question.turn], shown, { maxNewTokens, stopTexts, signal });
+      const text = task.ranked
+        ? await likeliestOption(assistant, question, shown, signal)
+        : (await answerTurns(assistant, [question.turn], shown, { maxNewTokens, stopTexts, signal })).text;
       signal?.throwIfAborted();
       answers[place] = text;
       await onAnswer?.({ question, answer: text });
@@ -110,6 +114,17 @@ async function ask<F extends string>(
   };
   await Promise.all(Array.from({ length: together }, lane));
   return answers as string[];
+}
+
+/** The letter of the option whose text the model holds likeliest; the first among equals. */
+async function likeliestOption(
+  assistant: Assistant,
+  { turn, options = [] }: Question,
+  pictures: readonly Picture[],
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const likelihoods = await answerLikelihoods(assistant, [turn], pictures, options, { signal });
+  return letterOf(likelihoods.indexOf(Math.max(...likelihoods)));
 }
 
 function inPictureOrder(questions: readonly Question[]): number[] {

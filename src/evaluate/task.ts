@@ -1,4 +1,5 @@
 // What a task is: how its questions are read, asked and graded. One file each below tasks/.
+import type { PackedPicture } from "../data/sources/shards.ts";
 import type { ChatTurn } from "../text/conversation.ts";
 
 /** One question about pictures, asked on its own. */
@@ -46,6 +47,8 @@ export interface Task<F extends string = string> {
   readonly files: string;
   /** Reads a question file one by one. Throws InputErrors that name file and line. */
   readonly questions: (path: string) => AsyncIterable<Question>;
+  /** pictures that question files hold: put into the images folder first */
+  readonly pictures?: (path: string) => AsyncIterable<PackedPicture>;
   readonly maxNewTokens: number;
   /** texts after which nothing matters any more */
   readonly stopTexts?: readonly string[];
@@ -57,6 +60,8 @@ export interface Task<F extends string = string> {
   readonly figures: (sums: Sums) => Readonly<Record<F, number>>;
   /** figures that are no shares of one, hence not shown in percent */
   readonly points?: readonly string[];
+  /** nothing is generated: the answer is the letter of the option that the model holds likeliest */
+  readonly ranked?: true;
   /** graded by a judge afterwards: `grade` says nothing */
   readonly judged?: true;
   /** a line of another program's answers → the `foreignId` of its question */

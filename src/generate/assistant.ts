@@ -102,12 +102,7 @@ export async function answerChoices(
   choices: readonly AnswerOptions[],
 ): Promise<Answer[]> {
   const started = performance.now();
-  const { sight } = assistant;
-  const views = pictures.map(({ pixels }) => (sight === undefined ? 1 : viewsIn(pixels, sight)));
-  const written = writeTurns(assistant, turns, views);
-  const read =
-    sight === undefined ? [] : pictures.map((one) => sight.reader.read(one.key, () => viewsOf(one.pixels, sight)));
-  const prompt = placePictures(written, await Promise.all(read));
+  const prompt = await readPrompt(assistant, turns, pictures);
   const answer = async (options: AnswerOptions): Promise<Answer> => {
     const { text, generation } = await answerPrompt(assistant, prompt, options);
     return {
@@ -120,6 +115,20 @@ export async function answerChoices(
     };
   };
   return Promise.all(choices.map(answer));
+}
+
+/** Turns as a prompt, their pictures read. Throws `MODEL_TEXT_ONLY` and what the template throws. */
+export async function readPrompt(
+  assistant: Assistant,
+  turns: readonly ChatTurn[],
+  pictures: readonly Picture[],
+): Promise<Prompt> {
+  const { sight } = assistant;
+  const views = pictures.map(({ pixels }) => (sight === undefined ? 1 : viewsIn(pixels, sight)));
+  const written = writeTurns(assistant, turns, views);
+  const read =
+    sight === undefined ? [] : pictures.map((one) => sight.reader.read(one.key, () => viewsOf(one.pixels, sight)));
+  return placePictures(written, await Promise.all(read));
 }
 
 /**

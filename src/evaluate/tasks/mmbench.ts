@@ -5,7 +5,7 @@ import { userTurn } from "../../generate/assistant.ts";
 import { readChoice } from "../choice.ts";
 import { letterOf, withOptions } from "../prompts.ts";
 import { type Answered, groupsOf, type Question, share, type Sums, type Task } from "../task.ts";
-import { cellOf, readTsv, type TsvRow } from "../tsv.ts";
+import { cellOf, readTsv, tsvPictures, type TsvRow } from "../tsv.ts";
 
 /** `accuracy`: right in every order (circular); `first`: right as first asked. */
 type Figure = "accuracy" | "first";
@@ -18,8 +18,9 @@ const isRight = ({ question: { options = [], label }, answer }: Answered): boole
 
 export const mmbench: Task<Figure> = {
   name: "mmbench",
-  files: "the official .tsv; pictures as INDEX.jpg",
+  files: "the official .tsv; pictures in it, or as INDEX.jpg",
   questions: readRows,
+  pictures: tsvPictures,
   maxNewTokens: 128,
   grade: (each) => (isRight(each) ? 1 : 0),
   tally: (answered) => {

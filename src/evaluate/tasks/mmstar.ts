@@ -4,7 +4,7 @@ import { refused } from "../../data/untrusted.ts";
 import { userTurn } from "../../generate/assistant.ts";
 import { optionLetter } from "../prompts.ts";
 import { meanGrade, type Question, type Task } from "../task.ts";
-import { cellOf, readTsv } from "../tsv.ts";
+import { cellOf, readTsv, tsvPictures } from "../tsv.ts";
 
 /** Without regard to case, one of "B…", "(B…", "option B…", "the answer is B…": the official reading. */
 export function isMmstarRight(answer: string, label: string): boolean {
@@ -15,8 +15,9 @@ export function isMmstarRight(answer: string, label: string): boolean {
 
 export const mmstar: Task<"accuracy"> = {
   name: "mmstar",
-  files: "MMStar's .tsv; pictures as INDEX.jpg",
+  files: "MMStar's .tsv; pictures in it, or as INDEX.jpg",
   questions: readRows,
+  pictures: tsvPictures,
   maxNewTokens: 128,
   ...meanGrade(({ question, answer }) => (isMmstarRight(answer, question.label) ? 1 : 0)),
 };

@@ -24,12 +24,30 @@ const names = z.record(z.string(), z.number());
 export const seedbench: Task<"accuracy"> = {
   name: "seedbench",
   files: "SEED-Bench.json; pictures in SEED-Bench-image, frames as SEED-Bench-video-image/QUESTION_ID.png",
-  questions: readEntries,
+  questions: async function* (path) {
+    for await (const { words, ...question } of readEntries(path)) {
+      yield { ...question, turn: userTurn(withOptions(words, question.options ?? []), 1) };
+    }
+  },
   maxNewTokens: 128,
   ...meanGrade(({ question, answer }) => (answer === question.label ? 1 : 0)),
 };
 
-async function* readEntries(path: string): AsyncGenerator<Question> {
+/**
+ * As SEED-Bench itself scores models (arXiv 2307.16125 §3.4): asked without options, the answer is the option whose text
+ * has the highest mean log probability.
+ */
+export const seedbenchRanked: Task<"accuracy"> = {
+  ...seedbench,
+  name: "seedbench-ranked",
+  ranked: true,
+  maxNewTokens: 0,
+  questions: async function* (path) {
+    for await (const { words, ...question } of readEntries(path)) yield { ...question, turn: userTurn(words, 1) };
+  },
+};
+
+async function* readEntries(path: string): AsyncGenerator<Omit<Question, "turn"> & { readonly words: string }> {
   const kinds = new Map<number, string>();
   for await (const { value } of membersOf(path, names, (section) => section === "question_type"))
     for (const [name, id] of Object.entries(value)) kinds.set(id, name);
@@ -39,8 +57,8 @@ async function* readEntries(path: string): AsyncGenerator<Question> {
     const image = type === "image" ? `SEED-Bench-image/${data}` : `SEED-Bench-video-image/${id}.png`;
     yield {
       id,
+      words: question,
       images: [picturePath(image, where)],
-      turn: userTurn(withOptions(question, options), 1),
       label: answer,
       options,
       kinds: [kinds.get(kind) ?? `kind ${kind}`, type],

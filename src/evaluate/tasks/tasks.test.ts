@@ -14,7 +14,7 @@ import { mme, readMme } from "./mme.ts";
 import { isMmstarRight, mmstar } from "./mmstar.ts";
 import { pope } from "./pope.ts";
 import { readScienceAnswer, scienceqa } from "./scienceqa.ts";
-import { seedbench } from "./seedbench.ts";
+import { seedbench, seedbenchRanked } from "./seedbench.ts";
 import { textvqa } from "./textvqa.ts";
 import { okvqa, vqav2 } from "./vqav2.ts";
 
@@ -235,6 +235,11 @@ it("SEED-Bench: exact letters, kinds by their names, frames for videos", async (
   );
   expect(questions.map(({ images }) => images[0])).toEqual(["SEED-Bench-image/x.jpg", "SEED-Bench-video-image/2.png"]);
   expect(asked(questions[0]!)).toMatch(/^Q\?\nA\. a\nB\. b\nC\. c\nD\. d\nAnswer with/);
+  const ranked = await readQuestions(seedbenchRanked, join(folder, "seed.json"));
+  expect(ranked.map((question) => [asked(question), question.options, question.label])).toEqual([
+    ["Q?", ["a", "b", "c", "d"], "A"],
+    ["Q?", ["a", "b", "c", "d"], "D"],
+  ]);
   const { kinds, ...whole } = score(seedbench, questions, ["A", "D."]);
   expect(whole).toEqual({ n: 2, accuracy: 1 / 2 });
   expect(Object.keys(kinds!)).toEqual(["Action Recognition", "Scene Understanding", "image", "video"]);
