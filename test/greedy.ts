@@ -4,6 +4,7 @@ import { preprocess } from "../src/image/preprocess.ts";
 import { parsePreprocessor } from "../src/image/preprocessor.ts";
 import { tokensPerPicture } from "../src/models/config.ts";
 import { type LlavaFiles, openModel } from "../src/models/node.ts";
+import type { PartWeights } from "../src/models/weights.ts";
 import { createDirectEngine } from "../src/runtime/direct-node.ts";
 import { createTokenizer } from "../src/text/tokenizer.ts";
 import { rowOf } from "../src/train/parity-rows.ts";
@@ -27,18 +28,27 @@ export interface Question {
   readonly count: number;
 }
 
+/** What another tool sees in place of a model's own tower and pixels. */
+export type Sees = (
+  files: LlavaFiles,
+  pixels: Float32Array<ArrayBuffer>,
+) => Promise<{ readonly vision: PartWeights; readonly pixels: Float32Array<ArrayBuffer> }>;
+
 /** The whole model anew for each id, no end among them: slow, and with nothing in common with how we generate. */
-export async function greedyIds(path: string, question: Question): Promise<Greedy> {
+export async function greedyIds(path: string, question: Question, sees?: Sees): Promise<Greedy> {
   const files = await openModel(path);
   if (files.kind === "vision") throw new TypeError("a model that answers was expected");
   const llava = files.kind === "llava" ? files : undefined;
   const config = files.kind === "llava" ? files.config : aroundLanguage(files.config);
-  const parts = files.kind === "llava" ? files : { vision: noWeights, projector: noWeights, language: files.weights };
+  const own = files.kind === "llava" ? files : { vision: noWeights, projector: noWeights, language: files.weights };
+  const seen = question.picture === undefined ? undefined : await pixelsOf(llava!, question.picture);
+  const other = seen === undefined ? undefined : await sees?.(llava!, seen);
+  const parts = { projector: own.projector, language: own.language, vision: other?.vision ?? own.vision };
   const engine = await createDirectEngine({ threads: 1 });
   const whole = await loadWhole(engine, { ...parts, config });
   try {
     const tokenizer = createTokenizer(await files.tokenizer());
-    const pixels = question.picture === undefined ? [] : [await pixelsOf(llava!, question.picture)];
+    const pixels = seen === undefined ? [] : [other?.pixels ?? seen];
     const length = pixels.length > 0 ? tokensPerPicture(config) : 0;
     const bos = tokenizer.addsBos && tokenizer.bos ? [tokenizer.bos.id] : [];
     const ids = [...bos, ...Array<number>(length).fill(config.imageTokenId), ...tokenizer.encode(question.text)];

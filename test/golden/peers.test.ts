@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { exportModel } from "../../src/export/export.ts";
 import { encodePng } from "../../src/image/node.ts";
 import { createTokenizer } from "../../src/text/tokenizer.ts";
+import { classLast } from "../class-last.ts";
 import { lab } from "../lab.ts";
 import { tinyJson } from "../tiny-model.ts";
 import { greedyIds } from "../greedy.ts";
@@ -82,22 +83,22 @@ describe.skipIf(process.env["LLAVA_LLAMA_NODE"] === undefined)(
       300_000,
     );
 
-    // with CLIP's tower the fifth of these tokens differs; the cause is not found yet (its quick GELU, or the class token's place)
+    // llama.cpp misplaces CLIP's class token (class-last.ts): its answers are those of our model with the same mistake
     it.each([
-      ["CLIP", {}, 4],
-      ["SigLIP", untied, 8],
+      ["CLIP", {}, classLast],
+      ["SigLIP", untied, undefined],
     ] as const)(
-      "begins its answer about a picture as we do: %s",
-      async (name, changes, count) => {
-        const out = at(`${name}-gguf`);
+      "answers about a picture as we do: %s",
+      async (name, changes, sees) => {
+        const [out, count] = [at(`${name}-gguf`), 8];
         await write(name, changes);
         await exportModel(at(name), { to: "gguf", out, dtype: "F32" });
         const text = "what is this? A:";
         const files = { model: join(out, `${name}-gguf-F32.gguf`), mmproj: join(out, `mmproj-${name}-gguf-F32.gguf`) };
         const theirs = ask({ ...files, picture: at("a.png"), prompt: `<__media__>${text}`, tokens: count });
-        const ours = await greedyIds(at(name), { text, picture: at("a.png"), count });
+        const ours = await greedyIds(at(name), { text, picture: at("a.png"), count }, sees);
         expect(theirs.text).toBe(ours.text);
-        expect((await greedyIds(at(name), { text, picture: at("b.png"), count })).text).not.toBe(ours.text);
+        expect((await greedyIds(at(name), { text, picture: at("b.png"), count }, sees)).text).not.toBe(ours.text);
       },
       300_000,
     );
