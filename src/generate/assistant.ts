@@ -5,12 +5,13 @@ import { preprocess } from "../image/preprocess.ts";
 import type { Preprocessor } from "../image/preprocessor.ts";
 import { pictureViews, viewCount } from "../image/tiles.ts";
 import { type ChatTurn, imagesIn, type Part, textTurn } from "../text/conversation.ts";
-import { encodePrompt } from "../text/encode.ts";
+import { type Encoded, encodeConversation, encodePrompt } from "../text/encode.ts";
 import { expandImages, type ImageRun } from "../text/expand.ts";
 import type { Template } from "../text/segments.ts";
 import { controlIdOf } from "../text/templates.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { collectText } from "./answer-text.ts";
+import type { AttentionReader } from "./attention-maps.ts";
 import type { Constraint } from "./constraint.ts";
 import type { FinishReason, Generation, PictureTokens, Prompt } from "./generation.ts";
 import type { Generator } from "./generator.ts";
@@ -35,6 +36,8 @@ export interface Assistant {
   /** ids that end an answer, besides the template's own end */
   readonly endIds: readonly number[];
   readonly sight?: Sight;
+  /** absent where nobody asks what answers look at */
+  readonly attention?: AttentionReader;
   /** the model, for errors */
   readonly where: string;
   /** frees what it holds in the engine; nothing may be under way */
@@ -191,21 +194,45 @@ export interface WrittenTurns {
  * Writes turns whose pictures have so many `views` each; nothing is computed yet.
  * Throws `MODEL_TEXT_ONLY` and what the template throws.
  */
-export function writeTurns(
-  { tokenizer, template, sight, where }: Assistant,
+export function writeTurns(assistant: Assistant, turns: readonly ChatTurn[], views: readonly number[]): WrittenTurns {
+  checkSight(assistant, turns);
+  return expand(encodePrompt(assistant.tokenizer, assistant.template, turns), assistant, views);
+}
+
+/**
+ * Writes turns and the answer to the last of them; the answer's ids are those from `from` on, without the token that
+ * ends it. Throws as `writeTurns`.
+ */
+export function writeAnswered(
+  assistant: Assistant,
   turns: readonly ChatTurn[],
+  answer: string,
   views: readonly number[],
-): WrittenTurns {
+): WrittenTurns & { readonly from: number } {
+  checkSight(assistant, turns);
+  const { tokenizer, template } = assistant;
+  const whole = encodeConversation(tokenizer, template, [...turns, textTurn("assistant", answer)]);
+  const start = encodePrompt(tokenizer, template, turns).ids.length;
+  // the template's last word, if it has one of its own, is no part of the answer
+  const close = answerEnd(template, tokenizer).id;
+  const end = close === undefined ? whole.learned.lastIndexOf(1) + 1 : whole.ids.lastIndexOf(close);
+  const cut = { ...whole, ids: whole.ids.slice(0, end), learned: whole.learned.slice(0, end) };
+  const written = expand(cut, assistant, views);
+  return { ...written, from: written.ids.length - (end - start) };
+}
+
+function checkSight({ sight, where }: Assistant, turns: readonly ChatTurn[]): void {
   const images = imagesIn(turns);
-  if (images > 0 && sight === undefined) {
-    throw new InputError("MODEL_TEXT_ONLY", {
-      expected: "words alone, as this model has no vision tower",
-      got: images === 1 ? "a picture" : `${images} pictures`,
-      where,
-      fix: "ask without pictures, or use a model made by llava train",
-    });
-  }
-  const encoded = encodePrompt(tokenizer, template, turns);
+  if (images === 0 || sight !== undefined) return;
+  throw new InputError("MODEL_TEXT_ONLY", {
+    expected: "words alone, as this model has no vision tower",
+    got: images === 1 ? "a picture" : `${images} pictures`,
+    where,
+    fix: "ask without pictures, or use a model made by llava train",
+  });
+}
+
+function expand(encoded: Encoded, { sight }: Assistant, views: readonly number[]): WrittenTurns {
   if (sight === undefined) return { ids: encoded.ids, imageRuns: [] };
   const counts = views.map((count) => sight.reader.tokens * count);
   return expandImages(encoded, counts, sight.imageTokenId);

@@ -96,7 +96,12 @@ export function runLayers(
 ): Floats {
   const { program, cos, sin, pastMask, mask, k, v, masks } = chunk;
   let [x, y] = chunk.x;
-  embed(pass, chunk, embedding, tokens);
+  embed(
+    pass,
+    { size: chunk.size, ids: chunk.ids, into: x },
+    embedding,
+    tokens.map(({ source }) => source),
+  );
   fillMasks(
     masks,
     tokens.map(({ node }) => node),
@@ -120,15 +125,26 @@ export function runLayers(
   return x;
 }
 
-/** Writes the chunk's first input: rows of the embedding, rows of pictures. Rows to spare embed token 0, unseen. */
-function embed(pass: Pass, { size, ids, x }: Chunk, table: Floats, tokens: readonly NewToken[]): void {
+/** Where embedded tokens go: `size` rows of `into` [size, E]. */
+export interface EmbeddingSpace {
+  readonly size: number;
+  readonly ids: EngineBuffer<"int32">;
+  readonly into: Floats;
+}
+
+/** Embeds tokens: rows of the table, rows of pictures. Rows to spare embed token 0, unseen. */
+export function embed(
+  pass: Pass,
+  { size, ids, into }: EmbeddingSpace,
+  table: Floats,
+  sources: readonly TokenSource[],
+): void {
   const width = table.shape[1]!;
-  const sources = tokens.map(({ source }) => source);
   pass.write(
     ids,
     Int32Array.from({ length: size }, (_, i) => (typeof sources[i] === "number" ? sources[i] : 0)),
   );
-  pass.call({ kernel: "gatherRows", table, ids, into: x[0] });
+  pass.call({ kernel: "gatherRows", table, ids, into });
   for (let start = 0; start < sources.length; start++) {
     const first = sources[start]!;
     if (typeof first === "number") continue;
@@ -137,7 +153,7 @@ function embed(pass: Pass, { size, ids, x }: Chunk, table: Floats, tokens: reado
     let count = 1;
     while (follows(sources[start + count], count)) count++;
     const rows = first.rows.subarray(first.row * width, (first.row + count) * width);
-    pass.write(view(x[0], [count, width], start * width), rows);
+    pass.write(view(into, [count, width], start * width), rows);
     start += count - 1;
   }
 }

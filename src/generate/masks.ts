@@ -42,3 +42,12 @@ export function fillMasks(
     own[row * size + row] = 0;
   }
 }
+
+/** The mask [T, T] of one sequence over itself: a token sees itself and those before it, within the window. */
+export function causalMask(length: number, slidingWindow = Infinity): Float32Array<ArrayBuffer> {
+  const mask = new Float32Array(length * length).fill(hidden);
+  for (let row = 0; row < length; row++) {
+    mask.fill(0, row * length + Math.max(0, row - slidingWindow + 1), row * length + row + 1);
+  }
+  return mask;
+}

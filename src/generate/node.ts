@@ -8,6 +8,7 @@ import { templateFor } from "../models/template.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { createTokenizer } from "../text/tokenizer.ts";
 import type { Assistant, Picture, Sight } from "./assistant.ts";
+import { createAttentionReader } from "./attention-maps.ts";
 import { createGenerator } from "./generator.ts";
 import { createPictureProjector, createPictureReader } from "./pictures.ts";
 import { uploadWeights } from "./weights.ts";
@@ -45,16 +46,20 @@ export async function openAssistant(path: string, options: OpenOptions): Promise
     const sight = files.kind === "llava" ? await openSight(engine, files) : undefined;
     const config = files.kind === "llava" ? files.config.language : files.config;
     const language = await uploadWeights(engine, files.kind === "llava" ? files.language : files.weights, onProgress);
-    const generator = createGenerator({ engine, config, parameter: language.parameter });
+    const { parameter } = language;
+    const generator = createGenerator({ engine, config, parameter });
+    const attention = createAttentionReader(engine, config, { parameter });
     return {
       generator,
       tokenizer,
       template,
       endIds: files.endIds,
+      attention,
       where: path,
       ...(sight && { sight: sight.sight }),
       release: async () => {
         await generator.release();
+        await attention.release();
         await sight?.release();
         language.release();
       },

@@ -4,7 +4,8 @@ import type { TokenSource } from "./chunk.ts";
 import { type FinishReason, type Generation, type GenerationRequest, lengthOf, type Prompt } from "./generation.ts";
 import type { PrefixTree, TokenKey, TokenNode } from "./prefix-tree.ts";
 
-interface Token {
+/** A token of a prompt: what it is in the cache, and what it embeds. */
+export interface PromptToken {
   readonly key: TokenKey;
   readonly source: TokenSource;
 }
@@ -19,7 +20,7 @@ export class Sequence {
   readonly #tree: PrefixTree;
   readonly #settle: Settle;
   /** the prompt and the answer so far */
-  readonly #tokens: Token[];
+  readonly #tokens: PromptToken[];
   readonly #ids: number[] = [];
   readonly #most: number;
   #node: TokenNode;
@@ -47,7 +48,7 @@ export class Sequence {
   }
 
   /** the next token to feed */
-  get next(): Token {
+  get next(): PromptToken {
     return this.#tokens[this.#fed]!;
   }
 
@@ -91,8 +92,9 @@ export class Sequence {
   }
 }
 
-function tokensOf({ ids, pictures = [], salt }: Prompt): Token[] {
-  const tokens = Array.from(ids, (id): Token => ({ key: id, source: id }));
+/** Every token of a prompt, those of pictures in their places. */
+export function tokensOf({ ids, pictures = [], salt }: Prompt): PromptToken[] {
+  const tokens = Array.from(ids, (id): PromptToken => ({ key: id, source: id }));
   for (const { start, count, picture } of pictures) {
     if (start < 0 || start + count > tokens.length) {
       const got = `${count} tokens from ${start}`;

@@ -1,8 +1,8 @@
 // Padding, cropping and the values that come out.
 import { describe, expect, it } from "vitest";
 import type { Pixels } from "./pixels.ts";
-import { fitPixels, preprocess } from "./preprocess.ts";
-import { parsePreprocessor, withFit } from "./preprocessor.ts";
+import { denormalised, fitPixels, preprocess } from "./preprocess.ts";
+import { inputSize, parsePreprocessor, withFit } from "./preprocessor.ts";
 
 const clip = parsePreprocessor({ image_processor_type: "CLIPImageProcessor" }, "clip");
 
@@ -58,5 +58,14 @@ describe("preprocess", () => {
       expect(Math.max(...plane)).toBe(Math.min(...plane));
       expect(plane[0]).toBeCloseTo(expected, 5);
     }
+  });
+});
+
+describe("denormalised", () => {
+  it.each(["CLIPImageProcessor", "SiglipImageProcessor", "ViTImageProcessor"])("%s: gives every byte back", (name) => {
+    const preprocessor = parsePreprocessor({ image_processor_type: name }, name);
+    const seen = picture(256, 300);
+    const back = denormalised(preprocess(seen, preprocessor), inputSize(preprocessor), preprocessor);
+    expect(Buffer.compare(back.data, fitPixels(seen, preprocessor).data)).toBe(0);
   });
 });

@@ -24,6 +24,20 @@ export function normalised({ width, height, data }: Pixels, preprocessor: Prepro
   return values_CHW;
 }
 
+/** The picture that `normalised` was given: from [3, H, W] back to bytes, exactly. */
+export function denormalised(values_CHW: Float32Array, { width, height }: Size, preprocessor: Preprocessor): Pixels {
+  const area = width * height;
+  const data = new Uint8Array(3 * area);
+  const { rescale, mean, std, normalise } = preprocessor;
+  for (let c = 0; c < 3; c++) {
+    const [factor, shift] = normalise ? [std[c]!, mean[c]!] : [1, 0];
+    for (let i = 0; i < area; i++) {
+      data[i * 3 + c] = Math.round((values_CHW[c * area + i]! * factor + shift) / (rescale ?? 1));
+    }
+  }
+  return { width, height, data };
+}
+
 /** What the tower gets to see, as a picture: padded, resized and cropped, before rescaling and normalising. */
 export function fitPixels(pixels: Pixels, preprocessor: Preprocessor): Pixels {
   const source = preprocessor.padToSquare ? squared(pixels, meanColour(preprocessor)) : rowsOf(pixels);

@@ -25,25 +25,37 @@ export interface KeyBlock {
 }
 
 /**
- * softmax(q·kᵀ/√D + mask)·v over the keys of all blocks together.
- * The G queries that share a key head are folded into its rows, so that keys are never repeated;
- * several blocks (cached keys and new ones) are joined at their scores, so that the cache is never copied.
+ * softmax(q·kᵀ/√D + mask)·v over the keys of all blocks together; several blocks (cached keys and new ones) are joined
+ * at their scores, so that the cache is never copied.
  * @param q_BKGTD queries → @returns [B, K, G, T, D]
  */
 export function attention(q_BKGTD: Value, blocks: readonly KeyBlock[]): Value {
+  return weightedValues(attentionWeights(q_BKGTD, blocks), blocks);
+}
+
+/**
+ * softmax(q·kᵀ/√D + mask) over the keys of all blocks: [B, K, G, T, D] → [B, K, G, T, all S].
+ * The G queries that share a key head are folded into its rows, so that keys are never repeated.
+ */
+export function attentionWeights(q_BKGTD: Value, blocks: readonly KeyBlock[]): Value {
   const [b, k, g, t, d] = q_BKGTD.shape as [number, number, number, number, number];
   const q_BKRD = reshape(multiply(q_BKGTD, 1 / Math.sqrt(d)), [b, k, g * t, d]);
-  const lengths = blocks.map(({ k_BKSD }) => k_BKSD.shape[2]!);
-  const scores = blocks.map(({ k_BKSD, mask }, i) => {
-    const s_BKGTS = reshape(matMul(q_BKRD, swapLast(k_BKSD)), [b, k, g, t, lengths[i]!]);
+  const scores = blocks.map(({ k_BKSD, mask }) => {
+    const s_BKGTS = reshape(matMul(q_BKRD, swapLast(k_BKSD)), [b, k, g, t, k_BKSD.shape[2]!]);
     return mask === undefined ? s_BKGTS : add(s_BKGTS, mask);
   });
-  const p_BKGTS = softmax(concat(scores, 4));
+  return softmax(concat(scores, 4));
+}
+
+/** The blocks' values, weighted: [B, K, G, T, all S] → [B, K, G, T, D]. */
+export function weightedValues(p_BKGTS: Value, blocks: readonly KeyBlock[]): Value {
+  const [b, k, g, t] = p_BKGTS.shape as [number, number, number, number];
+  const lengths = blocks.map(({ k_BKSD }) => k_BKSD.shape[2]!);
   const parts = split(p_BKGTS, 4, lengths).map((p, i) =>
     matMul(reshape(p, [b, k, g * t, lengths[i]!]), blocks[i]!.v_BKSD),
   );
   return reshape(
     parts.reduce((total, part) => add(total, part)),
-    [b, k, g, t, d],
+    [b, k, g, t, blocks[0]!.v_BKSD.shape[3]!],
   );
 }

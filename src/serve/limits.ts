@@ -16,6 +16,8 @@ export interface ServeLimits {
   readonly pictures: number;
   /** new tokens when the request names no number */
   readonly newTokens: number;
+  /** tokens of a conversation whose attention is shown */
+  readonly attentionTokens: number;
   readonly picture: PictureLimits;
   /** milliseconds that decoding one picture may take before its process is ended */
   readonly decodeMs: number;
@@ -37,6 +39,7 @@ export const defaultServeLimits: ServeLimits = {
   choices: 8,
   pictures: 16,
   newTokens: 512,
+  attentionTokens: 2048,
   picture: { ...defaultLimits, bytes: 10 * MiB },
   decodeMs: 5000,
   decoders: 2,

@@ -1,0 +1,160 @@
+// What an answer's tokens look at: the language model's own attention, computed whole in one pass, without the cache.
+// Shapes: T tokens (rows to spare included), E hidden, K key/value heads, G query heads each, D head size, A answer tokens.
+import { mean, reshape } from "../graph/build.ts";
+import { type Graph, graph, input, type Value } from "../graph/graph.ts";
+import type { LanguageConfig } from "../models/config.ts";
+import { decoderLayer, embeddingName, layerPrefix, layerShapes } from "../models/llama.ts";
+import { weightInputs, weightNames } from "../models/lora-inputs.ts";
+import { attentionWeights, mergeHeads, weightedValues } from "../nn/attention.ts";
+import { rotationTables } from "../nn/rope.ts";
+import { type Engine, type EngineBuffer, type Program, view } from "../runtime/engine.ts";
+import { embed } from "./chunk.ts";
+import type { LanguageWeights } from "./decoder.ts";
+import type { Prompt } from "./generation.ts";
+import { causalMask } from "./masks.ts";
+import { tokensOf } from "./sequence.ts";
+
+type Floats = EngineBuffer<"float32">;
+
+export interface AttentionReader {
+  /** of the language model */
+  readonly layers: number;
+  /**
+   * The attention from which each token of an answer was chosen: that of the token before it, mean over heads and over
+   * the named layers. Throws what the engine throws.
+   * @param answered a prompt and its answer
+   * @param from where the answer begins; at least 1
+   * @returns for each token from `from` on its weights [T] over all tokens; they sum to 1
+   */
+  read(answered: Prompt, from: number, layers: readonly number[]): Promise<Float32Array[]>;
+  release(): Promise<void>;
+}
+
+/** Sequences are padded to multiples of this, so that neighbouring lengths share a program. */
+const step = 64;
+
+/**
+ * One decoder layer over a sequence of its own that also gives its attention: x [T, E], cos and sin [T, D/2],
+ * mask [T, T] → y [T, E], seen [T, T], the mean over all heads. The weights shown are those that its values are weighted with.
+ */
+export function watchedLayerGraph(c: LanguageConfig, tokens: number): Graph {
+  const { weight } = weightInputs(new Map(Object.entries(layerShapes(c))));
+  const angles = (name: string): Value => input(name, "float32", [1, 1, 1, tokens, c.headSize / 2]);
+  const mask = input("mask", "float32", [1, 1, 1, tokens, tokens]);
+  let seen = mask;
+  const layer = decoderLayer(input("x", "float32", [tokens, c.hiddenSize]), weight, c, {
+    batch: 1,
+    rotation: { cos: angles("cos"), sin: angles("sin") },
+    mask,
+    attend: (q_BKGTD, k_BKSD, v_BKSD) => {
+      const own = [{ k_BKSD, v_BKSD, mask }];
+      const p_BKGTS = attentionWeights(q_BKGTD, own);
+      seen = reshape(mean(p_BKGTS, [1, 2]), [tokens, tokens]);
+      return mergeHeads(weightedValues(p_BKGTS, own));
+    },
+  });
+  return graph(`watched layer, ${tokens} tokens`, { y: layer.output_NE, seen });
+}
+
+/** A reader over weights in the engine; it takes memory from its first use on. */
+export function createAttentionReader(
+  engine: Engine,
+  config: LanguageConfig,
+  weights: Pick<LanguageWeights, "parameter">,
+): AttentionReader {
+  let space: Space | undefined;
+  // one at a time: there is one set of buffers
+  let last: Promise<unknown> = Promise.resolve();
+  const fit = async (tokens: number): Promise<Space> => {
+    if (space?.tokens === tokens) return space;
+    await space?.release();
+    space = undefined;
+    return (space = await makeSpace(engine, config, tokens));
+  };
+  return {
+    layers: config.layers,
+    read: (answered, from, layers) => {
+      const result = last.then(async () => {
+        const tokens = Math.ceil(answered.ids.length / step) * step;
+        return readWeights({ engine, config, ...weights, space: await fit(tokens) }, answered, from, layers);
+      });
+      last = result.catch(() => undefined);
+      return result;
+    },
+    release: async () => {
+      await last;
+      await space?.release();
+    },
+  };
+}
+
+/** The program of one length and its buffers. */
+interface Space {
+  readonly tokens: number;
+  readonly program: Program;
+  readonly x: readonly [Floats, Floats];
+  readonly cos: Floats;
+  readonly sin: Floats;
+  readonly mask: Floats;
+  readonly seen: Floats;
+  readonly ids: EngineBuffer<"int32">;
+  release(): Promise<void>;
+}
+
+async function makeSpace(engine: Engine, config: LanguageConfig, tokens: number): Promise<Space> {
+  const program = await engine.load(watchedLayerGraph(config, tokens));
+  const floats = (...shape: number[]): Floats => engine.allocate("float32", shape);
+  const [cos, sin] = [floats(tokens, config.headSize / 2), floats(tokens, config.headSize / 2)];
+  const [mask, seen] = [floats(tokens, tokens), floats(tokens, tokens)];
+  const x = [floats(tokens, config.hiddenSize), floats(tokens, config.hiddenSize)] as const;
+  const ids = engine.allocate("int32", [tokens]);
+  return {
+    ...{ tokens, program, x, cos, sin, mask, seen, ids },
+    release: async () => {
+      for (const buffer of [cos, sin, mask, seen, ids, ...x]) engine.free(buffer);
+      await engine.unload(program);
+    },
+  };
+}
+
+interface Reading extends Pick<LanguageWeights, "parameter"> {
+  readonly engine: Engine;
+  readonly config: LanguageConfig;
+  readonly space: Space;
+}
+
+async function readWeights(
+  { engine, config, parameter, space }: Reading,
+  answered: Prompt,
+  from: number,
+  layers: readonly number[],
+): Promise<Float32Array[]> {
+  const { tokens, program, cos, sin, mask, seen, ids } = space;
+  const length = answered.ids.length;
+  const rows = view(seen, [length - from, tokens], (from - 1) * tokens);
+  const names = weightNames(new Map(Object.entries(layerShapes(config))));
+  const angles = rotationTables(
+    Int32Array.from({ length: tokens }, (_, i) => i),
+    config.headSize,
+    config.ropeBase,
+  );
+  const pass = engine.pass();
+  let [x, y] = space.x;
+  const sources = tokensOf(answered).map(({ source }) => source);
+  embed(pass, { size: tokens, ids, into: x }, parameter(embeddingName), sources);
+  pass.write(cos, angles.cos).write(sin, angles.sin).write(mask, causalMask(tokens, config.slidingWindow));
+  // what lies behind the last layer asked for is not computed
+  for (let layer = 0; layer <= Math.max(...layers); layer++) {
+    const bindings = Object.fromEntries(names.map((name) => [name, parameter(layerPrefix(layer) + name)]));
+    pass.run(program, { x, cos, sin, mask, ...bindings }, { y, seen });
+    if (layers.includes(layer)) pass.read(String(layer), rows);
+    [x, y] = [y, x];
+  }
+  const read = await pass.submit();
+  const sums = new Float64Array((length - from) * tokens);
+  for (const { data } of Object.values(read)) for (let i = 0; i < sums.length; i++) sums[i]! += data[i] as number;
+  const count = Object.keys(read).length;
+  return Array.from({ length: length - from }, (_, row) =>
+    Float32Array.from(sums.subarray(row * tokens, row * tokens + length), (sum) => sum / count),
+  );
+}
