@@ -1,30 +1,40 @@
-// Builds dist/ from src/: tsc (incremental), then the files that are read at run time; quiet when all is well.
+// Builds dist/ from src/ and web/: tsc (incremental), the files that are read at run time, the page; quiet when all is well.
 import { spawnSync } from "node:child_process";
 import {
   copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
   readFileSync,
 } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const [src, dist] = [join(root, "src"), join(root, "dist")];
 const stamp = join(dist, ".built");
+const [pageSource, page, nextPage] = [join(root, "web"), join(dist, "web"), join(dist, ".web")];
+const settings = ["tsconfig.json", "tsconfig.build.json", "package-lock.json"].map((name) => join(root, name));
 const lock = join(root, "node_modules", ".llava-build");
 
-/** True when something below src/ (or how it is built) is newer than dist/. */
+/** True when something below src/ or web/ (or how it is built) is newer than dist/. */
 export function isStale() {
-  if (!existsSync(stamp)) return true;
-  const built = statSync(stamp).mtimeMs;
-  const inputs = [src, ...readdirSync(src, { recursive: true }).map((name) => join(src, name))];
-  const settings = ["tsconfig.json", "tsconfig.build.json", "package-lock.json"].map((name) => join(root, name));
-  return [...inputs, ...settings].some((path) => existsSync(path) && statSync(path).mtimeMs > built);
+  return isNewer([src, pageSource], stamp);
+}
+
+/** True when something in the folders, or how they are built, is newer than a built file, or that is missing. */
+function isNewer(folders, built) {
+  if (!existsSync(built)) return true;
+  const then = statSync(built).mtimeMs;
+  const inputs = folders.flatMap((from) => [
+    from,
+    ...readdirSync(from, { recursive: true }).map((name) => join(from, name)),
+  ]);
+  return [...inputs, ...settings].some((path) => existsSync(path) && statSync(path).mtimeMs > then);
 }
 
 /** True where `npm ci` has put the compiler. */
@@ -43,9 +53,25 @@ export function build() {
     if (compiled.error) throw compiled.error;
     dropOrphans();
     copyAssets();
+    const complaints = buildPage();
     writeFileSync(stamp, `${started.toISOString()}\n`);
-    return compiled.status === 0 ? "" : `${compiled.stdout}${compiled.stderr}`;
+    return `${compiled.status === 0 ? "" : `${compiled.stdout}${compiled.stderr}`}${complaints}`;
   });
+}
+
+/** Builds the page beside the old one, which it then replaces; nothing where it is as new as its sources. */
+function buildPage() {
+  if (!isNewer([pageSource], join(page, "index.html"))) return "";
+  const vite = join(root, "node_modules", "vite", "bin", "vite.js");
+  const args = [vite, "build", pageSource, "--outDir", nextPage, "--emptyOutDir", "--logLevel", "warn"];
+  // the same files whatever the environment: tests would get React's development build
+  const env = { ...process.env, NODE_ENV: "production" };
+  const built = spawnSync(process.execPath, args, { cwd: root, encoding: "utf8", env });
+  if (built.error) throw built.error;
+  if (built.status !== 0) return `${built.stdout}${built.stderr}`;
+  rmSync(page, { recursive: true, force: true });
+  renameSync(nextPage, page);
+  return "";
 }
 
 function copyAssets() {
@@ -63,6 +89,7 @@ function dropOrphans() {
   for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile() || entry.name.startsWith(".")) continue;
     const path = join(entry.parentPath, entry.name);
+    if (path.startsWith(page + sep) || path.startsWith(nextPage + sep)) continue;
     const origin = join(src, path.slice(dist.length)).replace(/(?:\.d\.ts|\.js)$/, ".ts");
     if (!existsSync(origin)) rmSync(path);
   }

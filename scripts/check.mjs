@@ -9,6 +9,7 @@ const script = (name, ...args) => [process.execPath, resolve(root, "scripts", na
 
 const checks = [
   ["types", [bin("tsc"), "-p", "tsconfig.json", "--pretty", "false"]],
+  ["page types", [bin("tsc"), "-p", "web/tsconfig.json", "--pretty", "false"]],
   ["lint", [bin("oxlint"), "--deny-warnings"]],
   ["format", [bin("oxfmt"), "--check"]],
   ["laws", script("laws.mjs")],

@@ -74,7 +74,7 @@ async function serveModels(words: readonly string[], options: Options, version =
       const serving = await serve({ ...settings, models });
       const names = models.map(({ name }) => name);
       if (options.json) printJson({ url: serving.url, models: names });
-      else print(`${names.join(", ")} at ${serving.url}/v1`);
+      else print(`${names.join(", ")} at ${serving.url}/v1, the page at ${serving.url}/`);
       await aborted(signal);
       log("ending: answers under way are finished first; Ctrl-C again ends at once");
       await serving.end();

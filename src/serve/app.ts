@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import type { z } from "zod";
+import { attentionSchema, tellAttention } from "./attention.ts";
 import { BodyRoom } from "./body.ts";
 import { answerChat, questionOf, type Report, type Usage } from "./chat.ts";
 import { chatSchema } from "./chat-schema.ts";
@@ -11,6 +12,7 @@ import type { Gate, Ticket } from "./gate.ts";
 import type { Guard } from "./guard.ts";
 import { contextOf, type ServedModel } from "./models.ts";
 import { openApi, routes } from "./openapi.ts";
+import { addPage, type Page } from "./page.ts";
 import { parseBody } from "./parse.ts";
 import type { Kitchen } from "./pictures.ts";
 import { saltOf } from "./question.ts";
@@ -40,6 +42,8 @@ export interface AppOptions {
   readonly kitchen: Kitchen;
   readonly gate: Gate;
   readonly guard: Guard;
+  /** the page's files; empty: there is none */
+  readonly page: Page;
   /** of this package, for /openapi.json */
   readonly version: string;
   readonly log: (line: RequestLog, internal?: unknown) => void;
@@ -71,6 +75,7 @@ const openRoutes: ReadonlySet<string> = new Set(["/health"]);
 export function createApp(options: AppOptions): Hono<Served> {
   const app = new Hono<Served>();
   addGuards(app, options);
+  addPage(app, options.page);
   addInformation(app, options);
   addAnswers(app, options);
   app.notFound((c) => refuse(c, notFound("a route of /openapi.json", "ROUTE_NOT_FOUND")));
@@ -80,7 +85,7 @@ export function createApp(options: AppOptions): Hono<Served> {
 
 /** What every request goes through. */
 function addGuards(app: Hono<Served>, options: AppOptions): void {
-  const { guard } = options;
+  const { guard, page } = options;
   app.use(async (c, next) => {
     c.set("id", `req_${randomUUID()}`);
     c.set("told", {});
@@ -94,7 +99,8 @@ function addGuards(app: Hono<Served>, options: AppOptions): void {
     guard.checkHost(c.req.header("host"));
     guard.checkOrigin(c.req.header("origin"), c.req.header("host"));
     if (c.req.method === "OPTIONS") return c.body(null, 204);
-    if (!openRoutes.has(c.req.path)) c.set("key", guard.checkKey(c.req.header("authorization")));
+    const open = openRoutes.has(c.req.path) || (c.req.method === "GET" && page.has(c.req.path));
+    if (!open) c.set("key", guard.checkKey(c.req.header("authorization")));
     return next();
   });
 }
@@ -148,6 +154,15 @@ function addAnswers(app: Hono<Served>, { models, kitchen, gate }: AppOptions): v
       return (ticket, report) => answerResponses(request, question, kitchen, ticket, report);
     }),
   );
+  app.post("/v1/attention", (c) =>
+    answered(c, attentionSchema, (request, told) => async (ticket, report) => {
+      told.prompt = request.messages;
+      const result = await tellAttention(request, models, saltOf(c.get("key")), kitchen, ticket);
+      report({ model: result.model });
+      ticket.leave();
+      return Response.json(result);
+    }),
+  );
   app.post("/tokenize", (c) =>
     answered(c, tokenizeSchema, (request) => async (ticket) => {
       const result = await tokenize(request, models, saltOf(c.get("key")), kitchen, ticket.signal);
@@ -158,7 +173,7 @@ function addAnswers(app: Hono<Served>, { models, kitchen, gate }: AppOptions): v
 }
 
 /** Logs and counts a request when its connection is done with it; the signal tells when that was too early. */
-function watch(c: Context<Served>, { log, logPrompts, kitchen }: AppOptions): AbortSignal {
+function watch(c: Context<Served>, { log, logPrompts, kitchen, page }: AppOptions): AbortSignal {
   const started = performance.now();
   const client = new AbortController();
   const { outgoing } = c.env;
@@ -167,7 +182,7 @@ function watch(c: Context<Served>, { log, logPrompts, kitchen }: AppOptions): Ab
     if (left) client.abort();
     const { model, usage, error, prompt } = c.get("told");
     const ms = Math.round(performance.now() - started);
-    const route = routeOf(c.req.path);
+    const route = page.has(c.req.path) ? "page" : routeOf(c.req.path);
     const status = outgoing.statusCode;
     kitchen.metrics.request(route, status, ms / 1000);
     const line: RequestLog = {

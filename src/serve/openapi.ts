@@ -1,5 +1,6 @@
 // GET /openapi.json: the routes and their bodies, made from the schemas that requests are checked with.
 import { z } from "zod";
+import { attentionSchema } from "./attention.ts";
 import { chatSchema } from "./chat-schema.ts";
 import { responsesSchema } from "./responses-schema.ts";
 import { tokenizeSchema } from "./tokenize.ts";
@@ -44,6 +45,7 @@ const post = (summary: string, schema: z.ZodType): object => ({
 export const routes: Readonly<Record<string, object>> = {
   "/v1/chat/completions": post("Answer a conversation with pictures", chatSchema),
   "/v1/responses": post("Answer an input with pictures, without keeping it", responsesSchema),
+  "/v1/attention": post("What each token of an answer looked at", attentionSchema),
   "/v1/models": get("The models there are"),
   "/v1/models/{model}": {
     ...get("One model"),

@@ -1,0 +1,122 @@
+// How answers are drawn, and how the page looks.
+import { useState } from "react";
+import { Dialog } from "./dialog.tsx";
+import { defaultSettings, type Settings } from "./settings.ts";
+import { useChat, useChatState } from "./use-chat.ts";
+
+export function SettingsDialog({ onClose }: { readonly onClose: () => void }) {
+  const chat = useChat();
+  const { settings } = useChatState();
+  // fields begin anew when all is set back
+  const [round, setRound] = useState(0);
+  const change = (changes: Partial<Settings>): void => chat.change(changes);
+  const setBack = (): void => {
+    change({ ...defaultSettings, model: settings.model, theme: settings.theme });
+    setRound(round + 1);
+  };
+  return (
+    <Dialog title="Settings" onClose={onClose}>
+      <label>
+        System prompt
+        <textarea rows={2} value={settings.system} onChange={(event) => change({ system: event.target.value })} />
+      </label>
+      <Sampling key={round} settings={settings} change={change} />
+      <div className="field">
+        <label htmlFor="theme">Theme</label>
+        <select
+          id="theme"
+          value={settings.theme}
+          onChange={(event) => change({ theme: event.target.value as Settings["theme"] })}
+        >
+          <option value="auto">as the system has it</option>
+          <option value="light">light</option>
+          <option value="dark">dark</option>
+        </select>
+      </div>
+      <p className="quiet">Enter asks, Shift+Enter begins a line, Escape stops an answer.</p>
+      <div className="row">
+        <button type="button" className="main" onClick={onClose}>
+          Done
+        </button>
+        <button type="button" onClick={setBack}>
+          Set back
+        </button>
+      </div>
+    </Dialog>
+  );
+}
+
+interface SamplingProps {
+  readonly settings: Settings;
+  readonly change: (changes: Partial<Settings>) => void;
+}
+
+function Sampling({ settings, change }: SamplingProps) {
+  const { temperature, topP, topK, seed, maxTokens } = settings;
+  const greedy = temperature === 0;
+  return (
+    <fieldset>
+      <legend>Sampling</legend>
+      <label>
+        Temperature: {greedy ? "0, always the likeliest" : temperature}
+        <input
+          type="range"
+          min={0}
+          max={2}
+          step={0.05}
+          value={temperature}
+          onChange={(event) => change({ temperature: event.target.valueAsNumber })}
+        />
+      </label>
+      <div className="fields">
+        <NumberField
+          label="Top p"
+          low={0.01}
+          high={1}
+          step={0.01}
+          value={topP}
+          off={greedy}
+          onValue={(value) => change({ topP: value ?? 1 })}
+        />
+        <NumberField label="Top k" low={1} value={topK} off={greedy} onValue={(value) => change({ topK: value })} />
+        <NumberField label="Seed" low={0} value={seed} off={greedy} onValue={(value) => change({ seed: value })} />
+        <NumberField
+          label="Longest answer"
+          low={1}
+          value={maxTokens}
+          onValue={(value) => change({ maxTokens: value ?? 512 })}
+        />
+      </div>
+    </fieldset>
+  );
+}
+
+interface NumberProps {
+  readonly label: string;
+  readonly low: number;
+  readonly high?: number;
+  readonly step?: number;
+  /** as it is when the field appears */
+  readonly value: number | null;
+  readonly off?: boolean;
+  /** told of what is right; null: the field is empty */
+  readonly onValue: (value: number | null) => void;
+}
+
+function NumberField({ label, low, high, step = 1, value, off = false, onValue }: NumberProps) {
+  return (
+    <label>
+      {label}
+      <input
+        type="number"
+        min={low}
+        max={high}
+        step={step}
+        defaultValue={value ?? ""}
+        placeholder="any"
+        disabled={off}
+        onChange={({ target }) => target.validity.valid && onValue(target.value === "" ? null : target.valueAsNumber)}
+      />
+    </label>
+  );
+}

@@ -1,0 +1,170 @@
+// What the page says to the server: OpenAI's routes, and the one for attention.
+import { createParser } from "eventsource-parser";
+import type { Picture, Turn } from "./conversation.ts";
+import type { Settings } from "./settings.ts";
+
+/** A refusal in the server's words, or a server that cannot be reached. */
+export class WireError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export interface Model {
+  readonly id: string;
+  readonly vision: boolean;
+}
+
+interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly prompt_tokens_details?: { readonly cached_tokens: number; readonly image_tokens: number };
+}
+
+export interface Finished {
+  readonly reason: "stop" | "length";
+  readonly usage: Usage | undefined;
+}
+
+/** A picture's view as the tower got it, and the grid of patches in it. */
+export interface ShownView {
+  readonly image: string;
+  readonly width: number;
+  readonly height: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+export interface Attention {
+  readonly layers: readonly number[];
+  readonly model_layers: number;
+  readonly pictures: readonly { readonly views: readonly ShownView[] }[];
+  /** weights by picture, view and patch */
+  readonly tokens: readonly { readonly text: string; readonly weights: readonly (readonly (readonly number[])[])[] }[];
+}
+
+export interface Ask {
+  readonly key: string;
+  readonly signal?: AbortSignal;
+}
+
+/** The models there are. Throws `WireError`. */
+export async function listModels({ key, signal }: Ask): Promise<Model[]> {
+  const response = await send("v1/models", { key, ...(signal && { signal }) });
+  return ((await response.json()) as { data: Model[] }).data;
+}
+
+/**
+ * Asks for an answer to the last turn and tells its text as it comes. Throws `WireError`, and the signal's reason.
+ * A stream that ends without saying so was cut off.
+ */
+export async function streamAnswer(
+  turns: readonly Turn[],
+  { model, settings }: { readonly model: string; readonly settings: Settings },
+  ask: Ask,
+  onText: (text: string) => void,
+): Promise<Finished> {
+  const response = await send("v1/chat/completions", ask, {
+    model,
+    messages: messagesOf(turns, settings),
+    stream: true,
+    stream_options: { include_usage: true },
+    ...samplingOf(settings),
+  });
+  let reason: Finished["reason"] | undefined;
+  let usage: Usage | undefined;
+  let ended = false;
+  const parser = createParser({
+    onEvent: ({ data }) => {
+      if (data === "[DONE]") return void (ended = true);
+      const chunk = JSON.parse(data) as Chunk;
+      if (chunk.error) throw new WireError(500, chunk.error.message);
+      usage = chunk.usage ?? usage;
+      const [choice] = chunk.choices ?? [];
+      reason = choice?.finish_reason ?? reason;
+      if (choice?.delta?.content) onText(choice.delta.content);
+    },
+  });
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parser.feed(value);
+  }
+  if (!ended) throw new WireError(0, "The line was cut in mid-answer.");
+  return { reason: reason ?? "stop", usage };
+}
+
+interface Chunk {
+  readonly error?: { readonly message: string };
+  readonly usage?: Usage | null;
+  readonly choices?: readonly {
+    readonly delta?: { readonly content?: string };
+    readonly finish_reason?: Finished["reason"] | null;
+  }[];
+}
+
+/** What an answer looked at; `layers` absent: all of them. Throws `WireError`, and the signal's reason. */
+export async function readAttention(
+  turns: readonly Turn[],
+  { model, settings }: { readonly model: string; readonly settings: Settings },
+  layers: readonly number[] | undefined,
+  ask: Ask,
+): Promise<Attention> {
+  const body = { model, messages: messagesOf(turns, settings), ...(layers && { layers }) };
+  return (await (await send("v1/attention", ask, body)).json()) as Attention;
+}
+
+/** Turns as messages; answers that never began are no part of what was said. */
+function messagesOf(turns: readonly Turn[], { system }: Settings): object[] {
+  const spoken = turns.filter(({ role, text }) => role === "user" || text !== "");
+  const said = spoken.map((turn) =>
+    turn.role === "assistant"
+      ? { role: "assistant", content: turn.text }
+      : {
+          role: "user",
+          content: [
+            ...turn.pictures.map(picturePart),
+            ...(turn.text === "" ? [] : [{ type: "text", text: turn.text }]),
+          ],
+        },
+  );
+  return system.trim() === "" ? said : [{ role: "system", content: system }, ...said];
+}
+
+function picturePart({ url }: Picture): object {
+  return { type: "image_url", image_url: { url } };
+}
+
+function samplingOf({ temperature, topP, topK, seed, maxTokens }: Settings): object {
+  return {
+    temperature,
+    max_tokens: maxTokens,
+    ...(temperature > 0 && { top_p: topP, ...(topK !== null && { top_k: topK }) }),
+    ...(seed !== null && { seed }),
+  };
+}
+
+async function send(path: string, { key, signal }: Ask, body?: object): Promise<Response> {
+  const headers: Record<string, string> = {};
+  if (key !== "") headers["authorization"] = `Bearer ${key}`;
+  if (body) headers["content-type"] = "application/json";
+  const response = await fetch(new URL(path, document.baseURI), {
+    method: body ? "POST" : "GET",
+    headers,
+    ...(body && { body: JSON.stringify(body) }),
+    ...(signal && { signal }),
+  }).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    throw new WireError(
+      0,
+      `The server cannot be reached. ${error instanceof TypeError ? "Is llava serve running?" : ""}`,
+    );
+  });
+  if (response.ok) return response;
+  const refused = (await response.json().catch(() => undefined)) as { error?: { message?: string } } | undefined;
+  throw new WireError(response.status, refused?.error?.message ?? `The server answered ${response.status}.`);
+}
