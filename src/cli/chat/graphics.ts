@@ -26,6 +26,11 @@ export function canBeAsked(env: Environment): boolean {
   return term !== "" && term !== "dumb" && term !== "linux" && program !== "Apple_Terminal";
 }
 
+/** Bits of colour: Node takes every tmux for one of 256 colours, though most pass on more. */
+export function colourDepth(known: number, env: Environment): number {
+  return known >= 8 && /^(?:truecolor|24bit)$/.test(env["COLORTERM"] ?? "") ? 24 : known;
+}
+
 /** What a terminal's reply, "" for none, and its environment say. `depth` is its bits of colour (1, 4, 8 or 24). */
 export function graphicsOf(reply: string, env: Environment, depth: number): TerminalGraphics {
   // oxlint-disable-next-line no-control-regex

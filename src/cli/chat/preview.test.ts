@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { random } from "../../data/random.ts";
 import { decodePicture } from "../../image/node.ts";
 import type { Pixels } from "../../image/pixels.ts";
-import { canBeAsked, type Graphics, graphicsOf } from "./graphics.ts";
+import { canBeAsked, colourDepth, type Graphics, graphicsOf } from "./graphics.ts";
 import { previewOf } from "./preview.ts";
 import { encodeSixel } from "./sixel.ts";
 /* oxlint-disable no-control-regex */
@@ -26,6 +26,8 @@ describe("previews", () => {
     const signs = (text: string): string[] => text.replaceAll(/\u001B\[[\d;]*m/g, "").split("\n");
     // 200×100 in 10 columns are 10×5 pixels, the last line half empty
     expect(signs(await preview("blocks"))).toEqual([..."▀▀▀"].map((block) => block.repeat(10)).concat(""));
+    const grey = { width: 2, height: 2, data: new Uint8Array(12).fill(128) };
+    expect(await preview("blocks", grey, 8)).toBe(`${ESC}[38;5;244;48;5;244m▀▀${ESC}[0m\n`);
     const [red, blue] = ["255;0;0", "0;0;255"];
     expect((await preview("blocks", flag(8, 6))).split("\n").slice(0, 3)).toEqual([
       `${ESC}[38;2;${red};48;2;${red}m▀▀▀▀▀▀▀▀${ESC}[0m`,
@@ -137,6 +139,11 @@ describe("a terminal", () => {
   it("tells how large its characters are", () => {
     expect(graphicsOf(`${ESC}[6;28;14t${device}`, {}, 24).cell).toEqual({ width: 14, height: 28 });
     for (const reply of ["", `${ESC}[6;0;0t`]) expect(graphicsOf(reply, {}, 24).cell).toEqual({ width: 8, height: 16 });
+  });
+
+  it("has the colours that it says it has", () => {
+    const [rich, plain] = [{ COLORTERM: "truecolor" }, { COLORTERM: "yes" }];
+    expect([colourDepth(8, rich), colourDepth(8, plain), colourDepth(1, rich)]).toEqual([24, 8, 1]);
   });
 
   it("is not asked what it would print", () => {

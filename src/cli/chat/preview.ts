@@ -88,8 +88,11 @@ function trueColour(layer: number, data: Uint8Array, at: number): string {
   return `${layer};2;${data[at]!};${data[at + 1]!};${data[at + 2]!}`;
 }
 
-/** Of xterm's 256 colours the nearest in its cube, whose steps are 0, 95, 135, 175, 215, 255. */
+/** Of xterm's 256 colours one near it: 24 greys from 8 on in steps of 10, or the cube of 0, 95, 135, 175, 215, 255. */
 function nearest256(layer: number, data: Uint8Array, at: number): string {
+  const [r, g, b] = [data[at]!, data[at + 1]!, data[at + 2]!];
+  const isGrey = Math.max(r, g, b) - Math.min(r, g, b) < 12 && g >= 4 && g < 243;
+  if (isGrey) return `${layer};5;${232 + Math.max(0, Math.round((g - 8) / 10))}`;
   const step = (value: number): number => (value < 48 ? 0 : value < 115 ? 1 : Math.floor((value - 35) / 40));
-  return `${layer};5;${16 + 36 * step(data[at]!) + 6 * step(data[at + 1]!) + step(data[at + 2]!)}`;
+  return `${layer};5;${16 + 36 * step(r) + 6 * step(g) + step(b)}`;
 }

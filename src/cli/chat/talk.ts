@@ -70,15 +70,15 @@ export class Talk {
     this.#desk.note(harmless(text));
   }
 
-  /** Pictures for the next question. Throws `MODEL_TEXT_ONLY`, `PICTURE_…`. */
-  async addPictures(paths: readonly string[]): Promise<void> {
+  /** Pictures for the next question, which is `asked` with them or still to come. Throws `MODEL_TEXT_ONLY`, `PICTURE_…`. */
+  async addPictures(paths: readonly string[], asked = false): Promise<void> {
     if (this.assistant.sight === undefined) {
       const expected = "a model with a vision tower";
       throw new InputError("MODEL_TEXT_ONLY", { expected, got: "a bare language model, which takes no pictures" });
     }
     const added = await Promise.all(paths.map(this.readPicture));
     this.#pictures = [...this.#pictures, ...added];
-    await this.#showPictures(added);
+    await this.#showPictures(added, asked);
   }
 
   /** Forgets what was shown for the next question. */
@@ -105,7 +105,7 @@ export class Talk {
         return await runCommand(this, command, { words, text: line.slice(command.length).trim() });
       }
       const { pictures, text } = takePictures(line);
-      if (pictures.length > 0) await this.addPictures(pictures);
+      if (pictures.length > 0) await this.addPictures(pictures, text !== "");
       else if (/^\/[a-z]+$/.test(line.split(/\s/, 1)[0]!)) {
         this.note(`No command ${line.split(/\s/, 1)[0]}; /help shows what there is.`);
         return true;
@@ -146,10 +146,10 @@ export class Talk {
     if (settings.stats) this.note(`(${showStats(this.stats)})`);
   }
 
-  async #showPictures(pictures: readonly Picture[]): Promise<void> {
+  async #showPictures(pictures: readonly Picture[], asked = false): Promise<void> {
     for (const { pixels } of pictures) await this.#desk.preview(pixels);
     const all = this.#pictures.map(({ pixels }) => `${pixels.width}×${pixels.height}`);
-    if (all.length === 0) return;
+    if (all.length === 0 || asked) return;
     this.note(
       `With the next question: ${all.length === 1 ? "a picture" : `${all.length} pictures`}, ${all.join(", ")}.`,
     );

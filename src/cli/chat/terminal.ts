@@ -6,7 +6,14 @@ import { log } from "../progress.ts";
 import { type AnswerView, createMarkdownView, createPlainView } from "./answer-view.ts";
 import { complete } from "./completion.ts";
 import type { Desk } from "./desk.ts";
-import { canBeAsked, type Graphics, graphicsOf, graphicsQuestions, type TerminalGraphics } from "./graphics.ts";
+import {
+  canBeAsked,
+  colourDepth,
+  type Graphics,
+  graphicsOf,
+  graphicsQuestions,
+  type TerminalGraphics,
+} from "./graphics.ts";
 import { type History, historyPath, mostLines, openHistory } from "./history.ts";
 import { Keyboard, pastedBreak } from "./keyboard.ts";
 import { previewOf } from "./preview.ts";
@@ -40,7 +47,7 @@ class TerminalDesk implements Desk {
   readonly #history: History;
   readonly #keyboard: Keyboard;
   readonly #interface: Interface;
-  readonly #depth = process.stdout.getColorDepth();
+  readonly #depth = colourDepth(process.stdout.getColorDepth(), process.env);
   #graphics: Promise<TerminalGraphics> | undefined;
   #answering: AbortController | undefined;
   /** when Ctrl-C came, while nothing has been sent since */
