@@ -6,7 +6,7 @@ import { createProgram } from "./program.ts";
 export async function run(...args: string[]): Promise<string> {
   vi.spyOn(process.stderr, "write").mockReturnValue(true);
   const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  await (await createProgram()).parseAsync(args, { from: "user" });
+  await (await createProgram(args[0])).parseAsync(args, { from: "user" });
   const text = written.mock.calls.map(([each]) => String(each)).join("");
   written.mockRestore();
   return text;
