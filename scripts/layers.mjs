@@ -19,6 +19,7 @@ const table = [
   {
     models: "CLIP, SigLIP, ViT, projector, LLaMA; checkpoints in and out",
     data: "samples: sources, checks, tokens and masks, packing",
+    queue: "many workers over PostgreSQL: one ledger, one budget, jobs with leases",
   },
   { generate: "KV cache, sampling, chat" },
   {
@@ -49,6 +50,7 @@ export const nodeFolders = [
   "hub",
   "endpoint",
   "data",
+  "queue",
   "teacher",
   "train",
   "evaluate",

@@ -49,7 +49,8 @@ export function attemptsAt(order: Order, ledger: Ledger, budget: Budget, policy:
   };
 }
 
-interface Sent {
+/** An attempt whose intent is written. */
+export interface Sent {
   readonly order: Order;
   readonly n: number;
   readonly nonce: string;
@@ -76,7 +77,8 @@ function openAttempt(sent: Sent, ledger: Ledger, budget: Budget, policy: DoubtPo
 /** Error bodies are kept up to here. */
 const mostErrorText = 20_000;
 
-function outcomeRow(sent: Sent, attempt: Attempt | undefined, settles: boolean): AnswerRow | FailedRow {
+/** The ledger's row of what came of an attempt; `settles`: the answer stands for those in doubt under its nonce too. */
+export function outcomeRow(sent: Sent, attempt: Attempt | undefined, settles: boolean): AnswerRow | FailedRow {
   const { order, n, nonce, to, most, reserved } = sent;
   const common = { ...order, at: now(), n, to: to.url, ms: attempt?.ms ?? 0 };
   if (attempt === undefined)
@@ -98,7 +100,7 @@ function outcomeRow(sent: Sent, attempt: Attempt | undefined, settles: boolean):
 }
 
 /** `BUDGET_SPENT`: the budget has no room for a request that may cost `needed` nanodollars. */
-export function budgetSpent(budget: Budget, needed: number): InputError {
+export function budgetSpent(budget: Pick<Budget, "limit" | "spent">, needed: number): InputError {
   return new InputError("BUDGET_SPENT", {
     expected: `${showMoney(needed)} for the next request at most`,
     got: `${showMoney(Math.max(0, budget.limit - budget.spent))} left of ${showMoney(budget.limit)}`,
