@@ -14,11 +14,12 @@ import { localEndpoint } from "../teacher/local.ts";
 import { openBlindTest, openJudge } from "../teacher/opinions.ts";
 import { planTeacher, type TeacherPlan } from "../teacher/plan.ts";
 import type { TeacherProgress } from "../teacher/progress.ts";
-import { runTeacher, type TeacherOptions, type TeacherSummary } from "../teacher/run.ts";
+import { ledgerPath, runTeacher, type TeacherOptions, type TeacherSummary } from "../teacher/run.ts";
 import { withAssistant } from "./assistant.ts";
 import { interruptible } from "./interrupt.ts";
 import { grouped } from "./output.ts";
 import { log, startProgress } from "./progress.ts";
+import { meetingOf, refreshCopyIfAny } from "./teach-queue.ts";
 import type { Pictures } from "./teaching.ts";
 
 export interface EndpointFlags {
@@ -36,6 +37,9 @@ export interface EndpointFlags {
   readonly inDoubt?: DoubtPolicy;
   readonly structured?: boolean;
   readonly batch?: boolean;
+  /** a database where workers meet, and the name that they share */
+  readonly queue?: string;
+  readonly queueName?: string;
   /** the folder of the pictures */
   readonly images?: string;
   /** so many samples are enough */
@@ -76,6 +80,7 @@ export function askEndpoint(pictures: Pictures, flags: EndpointFlags): Promise<A
 
 async function askTeacher(pictures: Pictures, flags: EndpointFlags, { endpoint, model }: Teacher): Promise<Answers> {
   const { seed, out, inDoubt, structured = false, budget } = flags;
+  const queue = meetingOf(out, flags);
   const batches = flags.batch ? openBatches(flags) : undefined;
   const chosen = await chooseKinds(flags);
   const opinions = await openOpinions(endpoint, model, flags);
@@ -88,6 +93,7 @@ async function askTeacher(pictures: Pictures, flags: EndpointFlags, { endpoint, 
     const onProgress = (state: TeacherProgress): void => progress.update(done(state), note(state));
     const more = {
       ...(batches === undefined ? {} : { batch: { api: batches } }),
+      ...(queue === undefined ? {} : { queue }),
       ...(budget === undefined ? {} : { budget: budget * 1e9 }),
       ...(inDoubt === undefined ? {} : { inDoubt }),
       ...(flags.rows === undefined ? {} : { rows: flags.rows }),
@@ -115,6 +121,8 @@ async function askTeacher(pictures: Pictures, flags: EndpointFlags, { endpoint, 
 
 /** What `--dry-run` prints. */
 export async function planEndpoint(pictures: Pictures, flags: EndpointFlags): Promise<TeacherPlan> {
+  const queue = meetingOf(flags.out, flags);
+  if (queue !== undefined) await refreshCopyIfAny(queue, ledgerPath(flags.out));
   const isLocal = localPath(flags.teacher) !== undefined;
   const { endpoint, model } = isLocal ? { endpoint: inProcess, model: flags.teacher } : await openTeacher(flags);
   const { out, seed, structured = false, rpm, tpm } = flags;
@@ -171,7 +179,11 @@ async function openTeacher(flags: EndpointFlags): Promise<Teacher> {
   return { endpoint, model };
 }
 
-function openBatches({ teacher, keyEnv }: EndpointFlags): BatchApi {
+function openBatches({ teacher, keyEnv, queue }: EndpointFlags): BatchApi {
+  if (queue !== undefined) {
+    const fix = "leave one of them out: a batch goes on at the endpoint without a worker";
+    throw new InputError("QUEUE_BATCH", { expected: "--queue or --batch", got: "both", where: "--batch", fix });
+  }
   if (/\.ya?ml$/.test(teacher)) {
     const fix = "name one endpoint's address, or leave --batch out";
     throw new InputError("BATCH_POOL", { expected: "one endpoint for batches", got: "several", where: teacher, fix });
@@ -253,12 +265,13 @@ async function openOpinions(
   ];
 }
 
-function done({ resumed, accepted, answered, inDoubt, dropped, failed }: TeacherProgress): number {
-  return resumed + accepted + answered + inDoubt + sum(dropped) + sum(failed);
+function done({ resumed, accepted, answered, elsewhere, inDoubt, dropped, failed }: TeacherProgress): number {
+  return resumed + accepted + answered + elsewhere + inDoubt + sum(dropped) + sum(failed);
 }
 
-function note({ dropped, failed, retries, completionTokens, spent }: TeacherProgress): string {
+function note({ dropped, failed, retries, completionTokens, spent, elsewhere }: TeacherProgress): string {
   const parts = [`${grouped(completionTokens)} tokens written`];
+  if (elsewhere > 0) parts.push(`${grouped(elsewhere)} by other workers`);
   if (spent > 0) parts.push(showMoney(spent));
   if (sum(dropped) > 0) parts.push(`${grouped(sum(dropped))} dropped`);
   if (sum(failed) > 0) parts.push(`${grouped(sum(failed))} failed`);

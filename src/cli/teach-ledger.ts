@@ -5,28 +5,45 @@ import { showMoney } from "../endpoint/price.ts";
 import { writeFileAtomic } from "../formats/node.ts";
 import { askDoubtsAgain, exportAttempts, statusOf, type LedgerStatus } from "../teacher/ledger-report.ts";
 import { ledgerPath } from "../teacher/run.ts";
+import { withShared } from "../queue/shared.ts";
+import type { SharedLedger } from "../queue/shared-ledger.ts";
 import { addVerb, refuseOverwrite } from "./options.ts";
 import { grouped, print, printJson, table } from "./output.ts";
+import { addSharedLedgerOptions, meetingOf, refreshCopy, type QueueFlags } from "./teach-queue.ts";
 
-interface Options {
+interface Options extends QueueFlags {
   readonly json?: boolean;
 }
 
 /** Adds the verbs below `llava teach`. FILE is what `--out` named, or the ledger itself. */
 export function addLedgerVerbs(teach: Command): void {
-  addVerb(teach, "status <file>", "what an endpoint was asked, what it answered, what it cost")
+  addSharedLedgerOptions(addVerb(teach, "status <file>", "what an endpoint was asked, what it answered, what it cost"))
     .option("--json", "print it as JSON")
     .action(status);
-  addVerb(teach, "retry <file>", "let the next run ask again for requests that may have been charged without an answer")
+  const again = "let the next run ask again for requests that may have been charged without an answer";
+  addSharedLedgerOptions(addVerb(teach, "retry <file>", again))
     .option("--json", "print it as JSON")
     .action(retry);
-  addVerb(teach, "export <file> <to>", "write every attempt with its tokens and money, as .csv or .jsonl").action(
-    exportTo,
-  );
+  const attempts = "write every attempt with its tokens and money, as .csv or .jsonl";
+  addSharedLedgerOptions(addVerb(teach, "export <file> <to>", attempts)).action(exportTo);
+}
+
+const ending = ".ledger.jsonl";
+
+/** Looks at a ledger; where a queue is named, at a copy of its ledger as it is now. */
+async function readLedger<T>(file: string, flags: QueueFlags, work: (ledger: Ledger) => Promise<T>): Promise<T> {
+  const out = outOf(file);
+  const meeting = meetingOf(out, flags);
+  if (meeting !== undefined) await refreshCopy(meeting, ledgerPath(out));
+  return withLedger(file, true, work);
+}
+
+function outOf(file: string): string {
+  return file.endsWith(ending) ? file.slice(0, -ending.length) : file;
 }
 
 async function withLedger<T>(file: string, readOnly: boolean, work: (ledger: Ledger) => Promise<T>): Promise<T> {
-  const path = file.endsWith(".ledger.jsonl") ? file : ledgerPath(file);
+  const path = ledgerPath(outOf(file));
   // one that is not there must not be made by looking at it
   if (!readOnly) await (await openLedger(path, { readOnly: true })).close();
   const ledger = await openLedger(path, { readOnly });
@@ -37,14 +54,18 @@ async function withLedger<T>(file: string, readOnly: boolean, work: (ledger: Led
   }
 }
 
-async function status(file: string, { json }: Options): Promise<void> {
-  const found = await withLedger(file, true, statusOf);
+async function status(file: string, { json, ...flags }: Options): Promise<void> {
+  const found = await readLedger(file, flags, statusOf);
   if (json) printJson(found);
   else print(describe(found));
 }
 
-async function retry(file: string, { json }: Options): Promise<void> {
-  const { requests, atMost } = await withLedger(file, false, askDoubtsAgain);
+async function retry(file: string, { json, ...flags }: Options): Promise<void> {
+  const meeting = meetingOf(outOf(file), flags);
+  const consent = (ledger: SharedLedger): ReturnType<typeof askDoubtsAgain> => ledger.consent();
+  const { requests, atMost } = await (meeting === undefined
+    ? withLedger(file, false, askDoubtsAgain)
+    : withShared(meeting, consent));
   if (json) printJson({ requests, at_most: atMost * 1e-9 });
   else if (requests === 0) print("no request is in doubt");
   else
@@ -53,9 +74,9 @@ async function retry(file: string, { json }: Options): Promise<void> {
     );
 }
 
-async function exportTo(file: string, to: string): Promise<void> {
+async function exportTo(file: string, to: string, flags: QueueFlags): Promise<void> {
   refuseOverwrite(file, to);
-  await withLedger(file, true, (ledger) =>
+  await readLedger(file, flags, (ledger) =>
     writeFileAtomic(to, exportAttempts(ledger, to.endsWith(".csv") ? "csv" : "jsonl")),
   );
   print(to);

@@ -1,6 +1,7 @@
 // Options of `llava teach` that belong to one teacher: the built-in one, or models.
 import { Option, type Command } from "commander";
 import { decimal, wholeNumber } from "./options.ts";
+import { addQueueOptions } from "./teach-queue.ts";
 
 /** What the built-in teacher reads. */
 export function addFactsOptions(verb: Command): Command {
@@ -19,7 +20,7 @@ export function addFactsOptions(verb: Command): Command {
 
 /** What teachers that are models read, at an endpoint or here. */
 export function addEndpointOptions(verb: Command): Command {
-  return verb
+  const endpoint = verb
     .option("--model <name>", "endpoint: the model to ask")
     .option("--key-env <variable>", "endpoint: the environment variable that holds the key")
     .option("--concurrency <n>", "endpoint: most requests at once", wholeNumber(1, 1024), 8)
@@ -43,4 +44,5 @@ export function addEndpointOptions(verb: Command): Command {
     .option("--structured", "endpoint: ask for JSON of a given shape")
     .option("--batch", "endpoint: ask through OpenAI's Batch API: within a day, at a part of the price")
     .option("--dry-run", "endpoint: tell what would be asked and what it would cost, ask nothing");
+  return addQueueOptions(endpoint);
 }

@@ -11,11 +11,16 @@ import type { Askable, Skipped } from "./messages.ts";
 import type { Progress } from "./progress.ts";
 
 /** So many failed requests in a row, with no answer between them, and the endpoint counts as unusable. */
-const mostFailures = 10;
+export const mostFailures = 10;
 /** Requests under way when the user interrupts are paid for: they get this long to finish. */
 const graceMs = 5000;
 /** For every so many slots one request more is prepared, so that none waits for the disk. */
 const slotsPerSpare = 4;
+
+/** Requests taken up at once. */
+export function slotsOf({ concurrency }: Pick<Endpoint, "concurrency">): number {
+  return concurrency + Math.ceil(concurrency / slotsPerSpare);
+}
 
 export interface AskOptions {
   readonly endpoint: Endpoint;
@@ -35,7 +40,7 @@ export type AskedUntil = "end" | "enough" | "spent";
 export async function askAll(requests: AsyncGenerator<Askable | Skipped>, options: AskOptions): Promise<AskedUntil> {
   const { ledger, progress, inDoubt, endpoint, enough = Number.POSITIVE_INFINITY } = options;
   const stop = stopOf(options.signal);
-  const state: State = { failures: 0, answered: false, good: 0, underWay: new Set() };
+  const state: State = { failures: 0, answered: false, known: 0, good: 0, underWay: new Set() };
   const next = async (): Promise<boolean> => {
     const { value: request, done } = await requests.next();
     // others may have found enough while this one was being read
@@ -45,34 +50,35 @@ export async function askAll(requests: AsyncGenerator<Askable | Skipped>, option
       const known = ledger.state(request.key);
       if (known === "answered" || known === "failed" || state.underWay.has(request.key)) {
         progress.resumed();
+        if (known === "answered") state.known++;
         // counted only where the number matters: reading an answer takes time
         const row = enough === Number.POSITIVE_INFINITY ? undefined : ledger.answer(request.key);
         if (row !== undefined && !("reason" in request.verdict(replyIn(row.body)))) state.good++;
       } else if (known === "queued" || (known === "doubt" && inDoubt === "leave")) progress.leftInDoubt();
-      else {
+      else if (state.gaveUp === undefined) {
         state.underWay.add(request.key);
         await askOne(request, state, options, stop.signal).finally(() => state.underWay.delete(request.key));
       }
     }
     return true;
   };
+  const isOver = (): boolean =>
+    state.fatal !== undefined || options.signal?.aborted === true || state.good >= enough || isDecided(state);
   const worker = async (): Promise<void> => {
     try {
-      while (state.fatal === undefined && options.signal?.aborted !== true && state.good < enough && (await next()));
+      while (!isOver() && (await next()));
     } catch (error) {
       // an interrupted request stays in doubt; anything else ends the run
       if (!stop.signal.aborted) state.fatal ??= error;
     }
   };
   try {
-    const workers = endpoint.concurrency + Math.ceil(endpoint.concurrency / slotsPerSpare);
-    await Promise.all(Array.from({ length: workers }, worker));
+    await Promise.all(Array.from({ length: slotsOf(endpoint) }, worker));
   } finally {
     stop.end();
   }
   if (isSpent(state.fatal) && ledger.totals.answers > 0) return "spent";
-  // nothing but failures, however few: the first tells the user why
-  const error = state.fatal ?? (state.answered ? undefined : state.lastError);
+  const error = state.fatal ?? hopeless(state);
   if (error !== undefined) throw error;
   return state.good >= enough ? "enough" : "end";
 }
@@ -81,15 +87,32 @@ interface State {
   /** in a row, since the last answer */
   failures: number;
   answered: boolean;
+  /** requests that earlier runs got an answer to, as far as they were read */
+  known: number;
   /** answers that become data, as far as they were read */
   good: number;
   /** keys being asked for; equal requests are asked once */
   readonly underWay: Set<string>;
   lastError?: EndpointError;
+  /** so many failed that no more are asked */
+  gaveUp?: EndpointError;
   fatal?: unknown;
 }
 
-function isSpent(error: unknown): boolean {
+/** After giving up, requests are only read to see whether there is anything to write. */
+function isDecided({ gaveUp, answered, known }: State): boolean {
+  return gaveUp !== undefined && (answered || known > 0);
+}
+
+/** The error that ends the run: nothing but failures, however few, or an endpoint that gave out in the middle. */
+function hopeless({ gaveUp, answered, known, lastError }: State): EndpointError | undefined {
+  if (answered) return gaveUp;
+  // what earlier runs got is written, though all that was left failed again
+  return known > 0 ? undefined : lastError;
+}
+
+/** The budget has no room for the next request. */
+export function isSpent(error: unknown): boolean {
   return error instanceof InputError && error.code === "BUDGET_SPENT";
 }
 
@@ -112,12 +135,13 @@ async function askOne(request: Askable, state: State, options: AskOptions, signa
     state.lastError ??= error;
     state.failures++;
     progress.failed(error.code);
-    if (unusable.has(error.code) || state.failures >= mostFailures) state.fatal ??= error;
+    if (unusable.has(error.code)) state.fatal ??= error;
+    else if (state.failures >= mostFailures) state.gaveUp ??= error;
   }
 }
 
 /** A signal that fires some time after the user's, so that what is under way may finish. */
-function stopOf(signal: AbortSignal | undefined): { signal: AbortSignal; end(): void } {
+export function stopOf(signal: AbortSignal | undefined): { signal: AbortSignal; end(): void } {
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   const start = (): void => void (timer = setTimeout(() => controller.abort(signal?.reason), graceMs));

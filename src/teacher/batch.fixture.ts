@@ -20,7 +20,7 @@ interface Batch {
 
 export interface BatchFaults {
   /** what becomes of a request instead of an answer */
-  readonly fate?: (context: string) => "missing" | "twice" | "expired" | "refused" | "nonsense" | undefined;
+  readonly fate?: (context: string) => "missing" | "twice" | "expired" | "refused" | "nonsense" | "useless" | undefined;
   readonly status?: string;
   /** the batch is made, its maker never hears of it */
   readonly dropCreated?: boolean;
@@ -146,7 +146,7 @@ function work(self: FakeBatches, { custom_id, body }: Request): { output?: strin
   self.worked.set(context, (self.worked.get(context) ?? 0) + 1);
   const usage = { prompt_tokens: 10, completion_tokens: 5 };
   // a character that some readers take for the end of a line
-  const message = { content: `${talk(context)}\u2028` };
+  const message = { content: fate === "useless" ? "no form" : `${talk(context)}\u2028` };
   const reply = fate === "nonsense" ? { hello: 1 } : { choices: [{ finish_reason: "stop", message }], usage };
   const line = JSON.stringify({ custom_id, response: { status_code: 200, body: reply }, error: null });
   return { output: fate === "twice" ? [line, line] : [line] };

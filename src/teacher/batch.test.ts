@@ -147,3 +147,17 @@ test("a budget bounds what is under way, and what comes back buys more", async (
   expect(server.batches.length).toBeGreaterThan(5);
   expect(server.charged).toBeLessThanOrEqual(budget);
 });
+
+test("a number of rows: no more is asked than it takes", async () => {
+  // every second answer of the first ten is of no use
+  server.faults = {
+    fate: (context) => (numberIn(context) < 10 && numberIn(context) % 2 === 0 ? "useless" : undefined),
+  };
+  const summary = await teach({ rows: 10 });
+  expect(summary.accepted).toBe(10);
+  // ten, of which five were good; ten more for the five that were missing
+  expect(server.charged).toBe(20 * batchCost);
+  const first = await readFile(out);
+  expect((await teach({ rows: 10 })).accepted).toBe(10);
+  expect([server.charged, await readFile(out)]).toEqual([20 * batchCost, first]);
+});

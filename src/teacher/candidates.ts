@@ -3,7 +3,7 @@ import { random } from "../data/random.ts";
 import type { CaptionedPicture } from "../data/sample.ts";
 import { InputError } from "../errors.ts";
 import type { TeacherKind } from "./kind.ts";
-import { requestsFor, type RequestOptions, type Skipped, type TeacherRequest } from "./messages.ts";
+import { requestsFor, type Askable, type RequestOptions, type Skipped, type TeacherRequest } from "./messages.ts";
 import type { FactSheet, FactSheets } from "./sheet.ts";
 
 export interface CandidateOptions extends RequestOptions {
@@ -47,6 +47,25 @@ export async function* candidatesOf(
   }
   if (any) return;
   throw new InputError("TEACHER_EMPTY", { expected: "at least one picture and one kind", got: "none" });
+}
+
+/** The first `most` requests, pictures without one not counted; and afterwards, whether there were more. */
+export function firstOf(
+  requests: AsyncGenerator<Askable | Skipped>,
+  most = Number.POSITIVE_INFINITY,
+): { readonly requests: AsyncGenerator<Askable | Skipped>; cut(): boolean } {
+  let cut = false;
+  const some = async function* (): AsyncGenerator<Askable | Skipped> {
+    let given = 0;
+    for await (const request of requests) {
+      if (!("skipped" in request) && given++ >= most) {
+        cut = true;
+        return;
+      }
+      yield request;
+    }
+  };
+  return { requests: some(), cut: () => cut };
 }
 
 function sharesOf(

@@ -1,71 +1,25 @@
-import { spawn, spawnSync, type ChildProcess, type StdioOptions } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { random } from "../data/random.ts";
 import { openLedger, type Ledger } from "../endpoint/ledger.ts";
-import { fakeCost, fakeEndpoint, fakePrice, talk, type FakeEndpoint } from "./endpoint.fixture.ts";
+import { fakeCost, fakeEndpoint, talk, type FakeEndpoint } from "./endpoint.fixture.ts";
+import { buildForProcesses, runTeacherProcess, type Job, type Kill } from "./process.fixture.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
 // KILLS=500 for the long proof
 const kills = Number(process.env["KILLS"] ?? 24);
-const concurrency = 4;
 
 let folder = "";
 let server: FakeEndpoint;
 beforeAll(async () => {
-  // a child process that can be killed runs what is built
-  const built = spawnSync(process.execPath, [join(root, "scripts/build.mjs")], { cwd: root, encoding: "utf8" });
-  if (built.error !== undefined) throw built.error;
+  buildForProcesses();
   folder = await mkdtemp(join(tmpdir(), "kill-"));
 }, 120_000);
 afterAll(() => rm(folder, { recursive: true }));
 afterEach(() => server.close());
 
-interface Job {
-  readonly out: string;
-  readonly count: number;
-  readonly inDoubt: "idempotent" | "again";
-  readonly budget: number;
-}
-
-function script({ out, count, inDoubt, budget }: Job): string {
-  const at = (path: string): string => JSON.stringify(pathToFileURL(join(root, "dist", path)).href);
-  return `
-    import { openEndpoint } from ${at("endpoint/endpoint.js")};
-    import { readBuiltInKinds } from ${at("teacher/kind.js")};
-    import { runTeacher } from ${at("teacher/run.js")};
-    const pictures = Array.from({ length: ${count} }, (_, i) => ({ id: "p" + i, image: i + ".jpg", captions: ["Picture " + i] }));
-    const price = ${JSON.stringify(fakePrice)};
-    const endpoint = openEndpoint({ baseUrl: ${JSON.stringify(server.base)}, concurrency: ${concurrency}, price });
-    const kinds = await readBuiltInKinds(["conversation"]);
-    const options = ${JSON.stringify({ model: "m", out, inDoubt, budget })};
-    await runTeacher(pictures, { kinds, endpoint, ...options });
-  `;
-}
-
-/** Runs the child; kills it so long after its first request, or after its start. True when it ended by itself. */
-function run(job: Job, kill?: { readonly after: "start" | "request"; readonly ms: number }): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const stdio: StdioOptions = ["ignore", "ignore", "pipe"];
-    const child = spawn(process.execPath, ["--input-type=module", "-e", script(job)], { stdio });
-    let errors = "";
-    child.stderr?.on("data", (chunk: Buffer) => (errors += chunk.toString()));
-    const asked = server.asked.length;
-    const begun = kill?.after === "start" ? Promise.resolve() : until(() => server.asked.length > asked, child);
-    if (kill !== undefined) void begun.then(() => setTimeout(() => child.kill("SIGKILL"), kill.ms));
-    child.on("exit", (code, signal) => {
-      if (code !== 0 && signal === null) reject(new Error(errors));
-      else resolve(code === 0);
-    });
-  });
-}
-
-async function until(holds: () => boolean, child: ChildProcess): Promise<void> {
-  while (!holds() && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 1));
-}
+const run = (job: Job, kill?: Kill): Promise<boolean> => runTeacherProcess(job, server, kill);
 
 test(`kill -9 at ${kills} random instants: no answer lost, none bought twice, the output as without`, async () => {
   const count = Math.max(200, kills * 10);

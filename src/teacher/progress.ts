@@ -17,6 +17,8 @@ export interface TeacherProgress {
   readonly inDoubt: number;
   /** answers that came with a batch; they are judged when the samples are written */
   readonly answered: number;
+  /** requests whose outcome other workers got */
+  readonly elsewhere: number;
   /** requests in all; undefined when the source does not tell its length */
   readonly total?: number;
   readonly rowsPerSecond: number;
@@ -32,6 +34,8 @@ export interface Progress {
   retried(): void;
   leftInDoubt(): void;
   answered(): void;
+  /** sets how many requests other workers are done with */
+  elsewhere(count: number): void;
   used(promptTokens: number, completionTokens: number): void;
 }
 
@@ -42,17 +46,20 @@ export function openProgress(
 ): Progress {
   const dropped: Record<string, number> = {};
   const failed: Record<string, number> = {};
-  const counts = { resumed: 0, accepted: 0, retries: 0, promptTokens: 0, completionTokens: 0, inDoubt: 0, answered: 0 };
+  const counts = { resumed: 0, accepted: 0, answered: 0, elsewhere: 0, retries: 0, inDoubt: 0 };
+  const tokens = { promptTokens: 0, completionTokens: 0 };
   let done = 0;
   const started = performance.now();
   const state = (): TeacherProgress => {
     const seconds = (performance.now() - started) / 1000;
-    const rowsPerSecond = seconds > 0 ? done / seconds : 0;
-    const left = total === undefined ? undefined : Math.max(0, total - counts.resumed - counts.inDoubt - done);
+    const here = done + counts.elsewhere;
+    const rowsPerSecond = seconds > 0 ? here / seconds : 0;
+    const left = total === undefined ? undefined : Math.max(0, total - counts.resumed - counts.inDoubt - here);
     const spent = books.spent + books.doubt;
     const known = left === undefined || total === undefined ? {} : { total };
     const ahead = left === undefined || rowsPerSecond === 0 ? {} : { secondsLeft: left / rowsPerSecond };
-    return { ...counts, spent, dropped: { ...dropped }, failed: { ...failed }, rowsPerSecond, ...known, ...ahead };
+    const sums = { ...counts, ...tokens, spent, dropped: { ...dropped }, failed: { ...failed } };
+    return { ...sums, rowsPerSecond, ...known, ...ahead };
   };
   const row = (sums: Record<string, number>, name: string): void => {
     sums[name] = (sums[name] ?? 0) + 1;
@@ -64,6 +71,11 @@ export function openProgress(
     resumed: () => void counts.resumed++,
     leftInDoubt: () => void counts.inDoubt++,
     answered: () => row(counts, "answered"),
+    elsewhere(count) {
+      if (count === counts.elsewhere) return;
+      counts.elsewhere = count;
+      tell?.(state());
+    },
     accepted: () => row(counts, "accepted"),
     dropped: (reason) => row(dropped, reason),
     failed: (code) => row(failed, code),
@@ -72,8 +84,8 @@ export function openProgress(
       tell?.(state());
     },
     used(promptTokens, completionTokens) {
-      counts.promptTokens += promptTokens;
-      counts.completionTokens += completionTokens;
+      tokens.promptTokens += promptTokens;
+      tokens.completionTokens += completionTokens;
     },
   };
 }

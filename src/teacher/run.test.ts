@@ -145,6 +145,27 @@ describe("failures", () => {
     expect(server.asked).toHaveLength(2);
   });
 
+  test.each([1, 12])("%i requests that fail every time are no reason to withhold the rest", async (bad) => {
+    const many = Array.from({ length: bad + 5 }, (_, i) => ({
+      ...(pictures[0] as CaptionedPicture),
+      id: `${i}`,
+      captions: [`Dog number ${i}`],
+    }));
+    server = await fakeEndpoint((context, _count, response) => {
+      if (Number(/\d+/.exec(context)?.[0]) >= bad) return talk(context);
+      response.writeHead(400).end('{"error":{"message":"too long"}}');
+      return undefined;
+    });
+    // the good ones first, so that the first run gets as far as them
+    await runTeacher([...many].reverse(), options()).catch(() => undefined);
+    const first = server.asked.length;
+    const summary = await runTeacher(many, options());
+    expect(summary.accepted).toBe(5);
+    expect(Object.keys(summary.failed)).toEqual(["ENDPOINT_REFUSED"]);
+    expect(server.asked.length).toBeGreaterThan(first);
+    expect(await readSamples(out)).toHaveLength(5);
+  });
+
   test.each([
     [401, "ENDPOINT_AUTH", 5],
     [429, "ENDPOINT_RATE", 10],

@@ -1,18 +1,20 @@
 // Runs a teacher at an endpoint over a source: asks what is not yet answered, keeps every answer, writes the samples.
 import { writeSamples } from "../data/samples.ts";
-import { openBudget, type Budget } from "../endpoint/budget.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
-import { openLedger, type Ledger } from "../endpoint/ledger.ts";
+import type { Ledger } from "../endpoint/ledger.ts";
 import type { DoubtPolicy } from "../endpoint/ledgered.ts";
-import { noKey } from "../endpoint/ledger-rows.ts";
-import { askInBatches, type BatchOptions } from "./ask-batch.ts";
-import { askAll, type AskedUntil } from "./ask.ts";
+import { noKey, type RunRow } from "../endpoint/ledger-rows.ts";
+import type { Meeting } from "../queue/shared.ts";
+import type { BatchOptions } from "./ask-batch.ts";
+import type { AskedUntil } from "./ask.ts";
 import { candidatesOf } from "./candidates.ts";
+import { openLocalDesk, type Desk } from "./desk.ts";
 import { acceptedOf, opinionRequests, sampleOf, type Tally } from "./harvest.ts";
 import type { TeacherKind } from "./kind.ts";
 import type { Skipped, TeacherRequest } from "./messages.ts";
 import type { Opinion } from "./opinions.ts";
 import { openProgress, type TeacherProgress } from "./progress.ts";
+import { openSharedDesk } from "./shared-desk.ts";
 import { openSheets } from "./sheet.ts";
 import { rereadable, type PictureSource } from "./source.ts";
 
@@ -40,6 +42,8 @@ export interface TeacherOptions {
   readonly structured?: boolean;
   /** ask in batches, at the price's share for them */
   readonly batch?: Pick<BatchOptions, "api" | "batchSize" | "pollMs">;
+  /** where workers meet that share requests, answers and budget; this machine alone unless told. Not with `batch` */
+  readonly queue?: Meeting;
   /** asked about every sample that passed the checks, each at its endpoint */
   readonly opinions?: readonly { readonly opinion: Opinion; readonly endpoint: Endpoint }[];
   /** no further request starts once it is aborted; those under way may finish within five seconds */
@@ -77,39 +81,60 @@ export function ledgerPath(out: string): string {
  * answer is on disk in `OUT.ledger.jsonl` before anything is made of it: after a kill, running again asks only for
  * what is missing, and the output is the same as without the kill. The output appears whole or not at all.
  *
+ * With a queue the ledger lies in its database, and what lies beside the output is a copy: the same call on several
+ * machines shares the work, and each writes the same output.
+ *
  * @throws InputError `TEACHER_EMPTY`, `BUDGET_SPENT` (before any answer), `LEDGER_BUSY`, `LEDGER_CORRUPT`,
- *   `FILE_NOT_WRITABLE`; EndpointError when the endpoint is unusable (what was answered until then stays in the
- *   ledger); RunError `LEDGER_WRITE`; the signal's reason when aborted
+ *   `FILE_NOT_WRITABLE`, `QUEUE_…`; EndpointError when the endpoint is unusable (what was answered until then stays in
+ *   the ledger); RunError `LEDGER_WRITE`, `QUEUE_LOST`; the signal's reason when aborted
  */
 export async function runTeacher(source: PictureSource, options: TeacherOptions): Promise<TeacherSummary> {
   const { out, rows } = options;
   const requests = await requestsFrom(source, options);
-  const ledger = await openLedger(ledgerPath(out));
+  const desk = await openDesk(options);
   try {
-    const { totals } = ledger;
-    const budget = openBudget(options.budget ?? Number.POSITIVE_INFINITY, totals.spent + totals.doubt + totals.queued);
-    await ledger.append(settingsOf(options));
-    let failed: Readonly<Record<string, number>> = {};
     for (let enough = rows; ;) {
-      const asked = await ask(requests, count(source, options), { ...options, ledger, budget, enough });
-      failed = asked.failed;
+      const { until, failed } = await ask(requests, count(source, options), { ...options, desk, enough });
+      const ledger = await desk.read();
       const { accepted, drops, ...tokens } = await harvest(requests, ledger, options);
-      // what checks over all samples took away is asked for again, as long as there are candidates
-      const lack = rows === undefined ? 0 : rows - accepted;
-      if (lack > 0 && asked.until === "enough") {
-        enough = (enough as number) + lack;
+      // what checks took away is asked for again, as long as there are candidates
+      if (rows !== undefined && accepted < rows && until === "enough") {
+        enough = isJudgedLater(options)
+          ? moreRequests(enough as number, accepted, rows)
+          : (enough as number) + rows - accepted;
         continue;
       }
       await drops.write(out);
       const inDoubt = ledger.doubts().map(({ id }) => id);
-      const { spent, doubt } = totals;
-      const budgetSpent = asked.until === "spent";
-      const told = { accepted, dropped: drops.counts, failed, inDoubt, budgetSpent, spent, doubt };
+      const { spent, doubt } = desk.money;
+      const budgetSpent = until === "spent";
+      const failures = await desk.failures(failed);
+      const told = { accepted, dropped: drops.counts, failed: failures, inDoubt, budgetSpent, spent, doubt };
       return { ...told, ...tokens, ledger: ledger.path };
     }
   } finally {
-    await ledger.close();
+    await desk.close();
   }
+}
+
+/** In batches, and by many workers, answers are judged when all have come: so many requests are asked at a time. */
+function isJudgedLater({ batch, queue }: TeacherOptions): boolean {
+  return batch !== undefined || queue !== undefined;
+}
+
+/** How many requests will give enough rows, if the rest gives as many as those did. */
+function moreRequests(asked: number, accepted: number, rows: number): number {
+  const share = Math.max(accepted / asked, worstShare);
+  return asked + Math.ceil((rows - accepted) / share);
+}
+
+/** Where hardly an answer was good, the next step is no longer than this makes it. */
+const worstShare = 0.1;
+
+function openDesk(options: TeacherOptions): Promise<Desk> {
+  const { out, queue, budget = Number.POSITIVE_INFINITY } = options;
+  const [path, run] = [ledgerPath(out), runRow(options)];
+  return queue === undefined ? openLocalDesk(path, budget, run) : openSharedDesk(queue, path, budget, run);
 }
 
 /** What a source gives to ask, as often as it is called. */
@@ -129,9 +154,8 @@ function count(source: PictureSource, { kinds, candidates }: TeacherOptions): nu
   return Math.min(pictures * kinds.length, candidates ?? Number.POSITIVE_INFINITY);
 }
 
-interface Books extends Omit<TeacherOptions, "budget"> {
-  readonly ledger: Ledger;
-  readonly budget: Budget;
+interface AskOptions extends TeacherOptions {
+  readonly desk: Desk;
   readonly enough: number | undefined;
 }
 
@@ -139,25 +163,23 @@ interface Books extends Omit<TeacherOptions, "budget"> {
 async function ask(
   requests: () => AsyncGenerator<TeacherRequest | Skipped>,
   total: number | undefined,
-  options: Books,
+  options: AskOptions,
 ): Promise<{ until: AskedUntil; failed: Readonly<Record<string, number>> }> {
-  const { endpoint, batch, signal, ledger, onProgress, opinions = [] } = options;
-  const progress = openProgress(total, onProgress, ledger.totals);
-  const { price, url } = endpoint;
-  const asking = { ...options, progress, inDoubt: doubtPolicy(endpoint, options), price, url };
-  let until: AskedUntil =
-    batch === undefined ? await askAll(requests(), asking) : await askInBatches(requests(), { ...asking, ...batch });
+  const { desk, endpoint, batch, signal, enough, onProgress, opinions = [] } = options;
+  const progress = openProgress(total, onProgress, desk.money);
+  let until = await desk.ask(requests, {
+    ...{ endpoint, progress, batch, enough, signal },
+    inDoubt: doubtPolicy(endpoint, options),
+  });
   signal?.throwIfAborted();
-  const { failed } = progress.state();
-  for (const each of opinions) {
-    const second = openProgress(undefined, onProgress, ledger.totals);
-    const inDoubt = doubtPolicy(each.endpoint, options);
-    const about = opinionRequests(acceptedOf(requests(), ledger), each.opinion);
-    const asked = { ...options, endpoint: each.endpoint, progress: second, inDoubt, enough: undefined };
-    if ((await askAll(about, asked)) === "spent") until = "spent";
+  for (const { opinion, endpoint } of opinions) {
+    const ledger = await desk.read();
+    const about = (): ReturnType<typeof opinionRequests> => opinionRequests(acceptedOf(requests(), ledger), opinion);
+    const asking = { endpoint, signal, progress: openProgress(undefined, onProgress, desk.money) };
+    if ((await desk.ask(about, { ...asking, inDoubt: doubtPolicy(endpoint, options) })) === "spent") until = "spent";
     signal?.throwIfAborted();
   }
-  return { until, failed };
+  return { until, failed: progress.state().failed };
 }
 
 function doubtPolicy({ price }: Endpoint, { inDoubt }: Pick<TeacherOptions, "inDoubt">): DoubtPolicy {
@@ -183,14 +205,7 @@ async function harvest(
   return found.tally;
 }
 
-function settingsOf({ endpoint, model, seed, structured, kinds, rows, candidates }: TeacherOptions): {
-  t: "run";
-  key: string;
-  cost: number;
-  at: string;
-  version: 1;
-  settings: Readonly<Record<string, unknown>>;
-} {
+function runRow({ endpoint, model, seed, structured, kinds, rows, candidates }: TeacherOptions): RunRow {
   const { url, price } = endpoint;
   const versions = kinds.map(({ name, version }) => ({ name, version }));
   const settings = { url, model, price, seed, structured, rows, candidates, kinds: versions };
