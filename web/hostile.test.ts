@@ -1,5 +1,5 @@
 // Whatever a model says is inert in a real Chromium: nothing runs, nothing is fetched, nothing is led away.
-import { type ServerType, serve } from "@hono/node-server";
+import { type HttpBindings, type ServerType, serve } from "@hono/node-server";
 import { Hono } from "hono";
 import type { AddressInfo } from "node:net";
 import type { Browser, Page } from "playwright-core";
@@ -48,16 +48,21 @@ describe.skipIf(chromiumPath === undefined)(told, () => {
   let server: ServerType;
   let url: string;
   let said = "";
+  let cut = false;
   const complaints: string[] = [];
   beforeAll(async () => {
-    const app = new Hono();
+    const app = new Hono<{ Bindings: HttpBindings }>();
     addPage(app, readPage());
     app.get("/v1/models", (c) => c.json({ object: "list", data: [{ id: "hostile", vision: true }] }));
-    app.post("/v1/chat/completions", () =>
+    app.post("/v1/chat/completions", (c) =>
       eventStream(async (events) => {
         // every half-written tag is shown once
         for (const [content] of said.matchAll(/[^]{1,3}/g))
           events.send({ choices: [{ index: 0, delta: { content } }] });
+        if (cut) {
+          await new Promise((resolve) => setTimeout(resolve, 200));
+          return void c.env.outgoing.destroy();
+        }
         events.send({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] });
         events.send({ choices: [], usage: { prompt_tokens: 1, completion_tokens: 2 } });
         events.line("[DONE]");
@@ -111,6 +116,21 @@ describe.skipIf(chromiumPath === undefined)(told, () => {
     await hand.done();
     expect(await hand.answerText()).toContain(`<b onclick="pwned=1">bold</b>`);
     expect(complaints).toEqual([]);
+  });
+
+  it("are never called finished when the line is cut, and can be asked for again", async () => {
+    const hand = new Hand(page);
+    await page.getByRole("button", { name: "New conversation" }).first().click();
+    [said, cut] = ["half of it", true];
+    await hand.question("?");
+    await page.getByText("Cut off:").waitFor();
+    expect(await hand.answerText()).toContain("half of it");
+    [said, cut] = ["all of it", false];
+    await page.getByRole("button", { name: "Answer again" }).click();
+    await hand.done();
+    expect(await hand.answerText()).toContain("all of it");
+    // the browser's own word about the cut line
+    expect(complaints.splice(0).filter((line) => !line.includes("net::ERR"))).toEqual([]);
   });
 
   it("cannot run by the policy even if they got in", async () => {

@@ -27,7 +27,8 @@ describe.skipIf(chromiumPath === undefined)(told, () => {
     await tiny.end();
   });
   beforeEach(async () => {
-    context = await browser.newContext({ permissions: ["clipboard-read", "clipboard-write", "camera"] });
+    // nothing is looked at half-way
+    context = await browser.newContext({ permissions: ["camera"], reducedMotion: "reduce" });
     page = await context.newPage();
     ask = new Hand(page);
     watch(page, complaints);

@@ -52,7 +52,7 @@ interface SamplingProps {
 }
 
 function Sampling({ settings, change }: SamplingProps) {
-  const { temperature, topP, topK, seed, maxTokens } = settings;
+  const { temperature, maxTokens, repetitionPenalty } = settings;
   const greedy = temperature === 0;
   return (
     <fieldset>
@@ -70,24 +70,38 @@ function Sampling({ settings, change }: SamplingProps) {
       </label>
       <div className="fields">
         <NumberField
-          label="Top p"
-          low={0.01}
-          high={1}
-          step={0.01}
-          value={topP}
-          off={greedy}
-          onValue={(value) => change({ topP: value ?? 1 })}
-        />
-        <NumberField label="Top k" low={1} value={topK} off={greedy} onValue={(value) => change({ topK: value })} />
-        <NumberField label="Seed" low={0} value={seed} off={greedy} onValue={(value) => change({ seed: value })} />
-        <NumberField
           label="Longest answer"
           low={1}
           value={maxTokens}
-          onValue={(value) => change({ maxTokens: value ?? 512 })}
+          onValue={(value) => change({ maxTokens: value ?? defaultSettings.maxTokens })}
         />
+        <NumberField
+          label="Repetition penalty"
+          low={1}
+          high={10}
+          step={0.05}
+          value={repetitionPenalty}
+          onValue={(value) => change({ repetitionPenalty: value ?? 1 })}
+        />
+        <Drawing settings={settings} change={change} />
       </div>
     </fieldset>
+  );
+}
+
+/** What matters only where tokens are drawn. */
+function Drawing({ settings: { temperature, topP, topK, minP, seed }, change }: SamplingProps) {
+  const off = temperature === 0;
+  const set = (name: "topP" | "minP", fallback: number) => (value: number | null) =>
+    change({ [name]: value ?? fallback });
+  const share = { high: 1, step: 0.01, off };
+  return (
+    <>
+      <NumberField label="Top p" low={0.01} {...share} value={topP} onValue={set("topP", 1)} />
+      <NumberField label="Min p" low={0} {...share} value={minP} onValue={set("minP", 0)} />
+      <NumberField label="Top k" low={1} off={off} value={topK} onValue={(value) => change({ topK: value })} />
+      <NumberField label="Seed" low={0} off={off} value={seed} onValue={(value) => change({ seed: value })} />
+    </>
   );
 }
 

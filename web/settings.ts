@@ -12,6 +12,8 @@ const settingsSchema = z.object({
   topP: bounded(0.01, 1, 1),
   /** null: all tokens */
   topK: whole(1),
+  minP: bounded(0, 1, 0),
+  repetitionPenalty: bounded(1, 10, 1),
   /** null: another one each time */
   seed: whole(0),
   maxTokens: z.catch(z.int().check(z.minimum(1), z.maximum(100_000)), 512),

@@ -139,11 +139,13 @@ function picturePart({ url }: Picture): object {
   return { type: "image_url", image_url: { url } };
 }
 
-function samplingOf({ temperature, topP, topK, seed, maxTokens }: Settings): object {
+/** What differs from the server's own way alone. */
+function samplingOf({ temperature, topP, topK, minP, repetitionPenalty, seed, maxTokens }: Settings): object {
   return {
     temperature,
     max_tokens: maxTokens,
-    ...(temperature > 0 && { top_p: topP, ...(topK !== null && { top_k: topK }) }),
+    ...(temperature > 0 && { top_p: topP, min_p: minP, ...(topK !== null && { top_k: topK }) }),
+    ...(repetitionPenalty !== 1 && { repetition_penalty: repetitionPenalty }),
     ...(seed !== null && { seed }),
   };
 }
