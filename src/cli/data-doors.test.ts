@@ -110,14 +110,18 @@ describe("COCO", () => {
   });
 
   it("tells of pictures that no sample can hold", async () => {
-    write("captions_x.json", { images, annotations: captions });
-    write("instances_x.json", {
-      images,
-      annotations: [...boxes, { ...boxes[0], id: 4, image_id: 17, bbox: [1, 1, 2, 2] }],
-      categories,
-    });
+    const twice = { ...captions[1], id: 13, caption: " A cat." };
+    write("captions_x.json", { images, annotations: [...captions, twice] });
+    const more = [
+      { ...boxes[0], id: 4, image_id: 17, bbox: [1, 1, 2, 2], segmentation: [[1, 1, 3, 1, 3, 3]] },
+      { ...boxes[0], id: 5, image_id: 3, bbox: [-3, 0, 10, 10], segmentation: [] },
+    ];
+    write("instances_x.json", { images, annotations: [...boxes, ...more], categories });
     const note = await told("data", "convert", at("captions_x.json"), "--out", at("s.json"));
     expect(note).toContain("left out: 1 pictures without a caption, 1 of them with boxes");
+    expect(note).toMatch(/left out: 1 captions of .*captions_x.json that repeat another of their picture/);
+    expect(note).toMatch(/not read: outlines of 1 boxes of .*instances_x.json/);
+    expect(note).toMatch(/cut at the picture's edges: 1 boxes of .*instances_x.json/);
   });
 
   it("says what it has no place for, and writes boxes only of pictures whose boxes are known", async () => {

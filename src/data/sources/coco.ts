@@ -36,6 +36,8 @@ interface CocoFile {
   /** annotations with key points, and pictures with panoptic segments: neither is read */
   keypoints: number;
   panoptic: number;
+  /** annotations with an outline, of which the box alone is read */
+  outlines: number;
 }
 
 /**
@@ -88,6 +90,7 @@ async function readCoco(path: string): Promise<CocoFile> {
     crowds: 0,
     keypoints: 0,
     panoptic: 0,
+    outlines: 0,
   };
   for await (const { section, value, line } of jsonSections(path)) {
     if (section !== "images" && section !== "annotations" && section !== "categories") continue;
@@ -120,7 +123,11 @@ function addAnnotation(file: CocoFile, entry: Readonly<Record<string, unknown>>,
   else if (category === undefined)
     throw refused("COCO_SHAPE", '"caption" or "category_id" of an annotation', shown(entry), where);
   else if (iscrowd === 1 || iscrowd === true) file.crowds++;
-  else file.boxes.push({ image, category, box, where });
+  else {
+    const { segmentation } = entry;
+    if (Array.isArray(segmentation) ? segmentation.length > 0 : isRecord(segmentation)) file.outlines++;
+    file.boxes.push({ image, category, box, where });
+  }
 }
 
 function refuseUnknown({ path, images, captions, boxes }: CocoFile): void {
@@ -141,19 +148,33 @@ function gather(file: CocoFile, gathered: Gathered): string[] {
   for (const { image } of file.images.values()) gathered.add(image, { objects: boxed ? [] : undefined });
   const imageOf = (id: unknown): CocoImage => file.images.get(id) as CocoImage;
   for (const { image, caption } of file.captions) gathered.add(imageOf(image).image, { captions: [caption] });
-  let flat = 0;
+  let [flat, cut] = [0, 0];
   for (const box of file.boxes) {
     const image = imageOf(box.image);
     const object = toObject(box, image, file.categories);
     if (object === undefined) flat++;
-    else gathered.add(image.image, { objects: [object] });
+    else {
+      if (isBeyond(box, image)) cut++;
+      gathered.add(image.image, { objects: [object] });
+    }
   }
   const notes: string[] = [];
+  const different = new Set(file.captions.map(({ image, caption }) => `${String(image)}\n${caption.trim()}`));
+  const equal = file.captions.length - different.size;
+  if (equal > 0) notes.push(`left out: ${equal} captions of ${file.path} that repeat another of their picture`);
   if (file.crowds > 0) notes.push(`left out: ${file.crowds} crowd regions of ${file.path}`);
   if (file.keypoints > 0) notes.push(`not read: key points of ${file.keypoints} boxes of ${file.path}`);
   if (file.panoptic > 0) notes.push(`not read: panoptic segments of ${file.panoptic} pictures of ${file.path}`);
+  if (file.outlines > 0) notes.push(`not read: outlines of ${file.outlines} boxes of ${file.path}`);
   if (flat > 0) notes.push(`left out: ${flat} boxes without area of ${file.path}`);
+  if (cut > 0) notes.push(`cut at the picture's edges: ${cut} boxes of ${file.path}`);
   return notes;
+}
+
+/** Whether a box leads out of its picture by more than rounding. */
+function isBeyond({ box }: CocoBox, { width, height }: CocoImage): boolean {
+  const [x, y, w, h] = box as [number, number, number, number];
+  return Math.max(-x, -y, x + w - (width as number), y + h - (height as number)) > 1e-3;
 }
 
 /** Pixels to fractions; undefined for a box without area inside the picture. */

@@ -105,9 +105,12 @@ class Collator:
         # an empty row attends to its first place: attention to nothing is not a number
         seen = [max(1, len(sample["ids"])) for sample in samples]
         mask = [[1] * n + [0] * (length - n) for n in seen]
+        labels = padded("labels", IGNORED)
+        # nothing stands before a first token: it is never predicted, and older Trainers would count it as if it were
+        labels[:, 0] = IGNORED
         return {
             "input_ids": padded("ids", self.filler),
-            "labels": padded("labels", IGNORED),
+            "labels": labels,
             "attention_mask": torch.tensor(mask),
             "pixel_values": torch.from_numpy(numpy.stack(pixels)),
         }
