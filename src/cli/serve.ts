@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import type { Command } from "commander";
 import { InputError } from "../errors.ts";
-import { openAssistant } from "../generate/node.ts";
+import { openAssistants } from "../generate/node.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { createEngine } from "../runtime/node.ts";
 import type { RequestLog } from "../serve/app.ts";
@@ -31,6 +31,7 @@ interface Options {
   readonly queue: number;
   readonly maxNewTokens: number;
   readonly template?: string;
+  readonly adapter?: readonly string[];
   readonly threads?: number;
   readonly logPrompts?: boolean;
   readonly json?: boolean;
@@ -57,6 +58,7 @@ export function addServe(program: Command): void {
       defaults.newTokens,
     )
     .option("--template <name>", "how conversations are written (default: as each model was trained)")
+    .option("--adapter <name=folder>", "the model with this LoRA adapter, served beside it (repeatable)", collect)
     .option("--threads <n>", "threads to compute with (default: the physical cores)", wholeNumber(1, 1024))
     .option("--log-prompts", "log what is asked, too")
     .option("--json", "print the address as JSON when it is ready")
@@ -64,13 +66,20 @@ export function addServe(program: Command): void {
 }
 
 async function serveModels(words: readonly string[], options: Options, version = ""): Promise<void> {
-  const paths = namedPaths(words);
+  const { adapter: adapters = [] } = options;
+  if (adapters.length > 0 && words.length > 1) {
+    const got = `${words.length} models`;
+    throw new InputError("SERVE_ADAPTER", { expected: "one model that all adapters belong to", got });
+  }
+  // adapters and models are asked for alike, so their names differ
+  const named = namedPaths([...words, ...adapters]);
+  const [paths, beside] = [named.slice(0, words.length), named.slice(words.length)];
   const settings = { ...(await readSettings(options)), version };
   const engine = await createEngine(options.threads === undefined ? {} : { threads: options.threads });
   try {
     await interruptible(async (signal) => {
       const models: ServedModel[] = [];
-      for (const path of paths) models.push(await openModel(path, engine, options));
+      for (const path of paths) models.push(...(await openModels(path, beside, engine, options)));
       const serving = await serve({ ...settings, models });
       const names = models.map(({ name }) => name);
       if (options.json) printJson({ url: serving.url, models: names });
@@ -84,15 +93,24 @@ async function serveModels(words: readonly string[], options: Options, version =
   }
 }
 
-async function openModel({ name, path }: NamedPath, engine: Engine, { template }: Options): Promise<ServedModel> {
+/** A model, and the model with each of the adapters. */
+async function openModels(
+  { name, path }: NamedPath,
+  adapters: readonly NamedPath[],
+  engine: Engine,
+  { template }: Options,
+): Promise<ServedModel[]> {
   let progress: ReturnType<typeof startProgress> | undefined;
   const onProgress = (done: number, total: number): void => {
     progress ??= startProgress({ label: `loading ${name}`, unit: "tensors", total });
     progress.update(done);
   };
-  const assistant = await openAssistant(path, { engine, template, onProgress });
+  const folders = adapters.map((adapter) => adapter.path);
+  const assistants = await openAssistants(path, folders, { engine, template, onProgress });
   progress?.finish();
-  return { name, assistant, created: Math.floor(Date.now() / 1000) };
+  const names = [name, ...adapters.map((adapter) => adapter.name)];
+  const created = Math.floor(Date.now() / 1000);
+  return assistants.map((assistant, i) => ({ name: names[i]!, assistant, created }));
 }
 
 /** Everything but the models, before any of them is loaded: what is wrong is told at once. */

@@ -1,16 +1,16 @@
 // Opens model folders and pictures for answering on Node.
 import { InputError } from "../errors.ts";
 import { decodePicture, pictureHash, readPictureBytes } from "../image/node.ts";
-import { parsePreprocessor } from "../image/preprocessor.ts";
-import type { LlavaConfig } from "../models/config.ts";
-import { type LlavaFiles, openModel } from "../models/node.ts";
+import { holdsAdapter } from "../models/adapter-node.ts";
+import { type LanguageFiles, type LlavaFiles, openModel } from "../models/node.ts";
 import { templateFor } from "../models/template.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { createTokenizer } from "../text/tokenizer.ts";
-import type { Assistant, Picture, Sight } from "./assistant.ts";
+import { adaptedAssistant, type LoadedModel } from "./adapted-node.ts";
+import type { Assistant, Picture } from "./assistant.ts";
 import { createAttentionReader } from "./attention-maps.ts";
 import { createGenerator } from "./generator.ts";
-import { createPictureProjector, createPictureReader } from "./pictures.ts";
+import { openSight } from "./sight-node.ts";
 import { uploadWeights } from "./weights.ts";
 
 export interface OpenOptions {
@@ -28,66 +28,68 @@ export interface OpenOptions {
  * Throws as `openModel` and `templateFor`, `MODEL_KIND` for a vision tower, `PREPROCESSOR_…`, `TOKENIZER_INVALID`.
  */
 export async function openAssistant(path: string, options: OpenOptions): Promise<Assistant> {
-  const { engine, onProgress } = options;
+  const [assistant] = await openAssistants(path, [], options);
+  return assistant!;
+}
+
+/**
+ * Opens a model as `openAssistant` does and, behind it, the model with each of several adapters: they share its weights,
+ * so the first is released last. Throws as `openAssistant` and `readAdapter`, `ADAPTER_TWICE`.
+ */
+export async function openAssistants(
+  path: string,
+  adapters: readonly string[],
+  options: OpenOptions,
+): Promise<Assistant[]> {
   const files = await openModel(path, options);
   try {
     if (files.kind === "vision") {
       const fix = "name a model made by llava train, or a language model";
       throw new InputError("MODEL_KIND", { expected: "a model that answers", got: "a vision tower", where: path, fix });
     }
-    const tokenizerFiles = await files.tokenizer();
-    const tokenizer = createTokenizer(tokenizerFiles);
-    const trained = files.kind === "llava" ? files.config.template : undefined;
-    const template = templateFor(tokenizer, {
-      name: options.template ?? trained,
-      chatTemplate: tokenizerFiles.chatTemplate,
-      where: path,
-    });
-    const sight = files.kind === "llava" ? await openSight(engine, files) : undefined;
-    const config = files.kind === "llava" ? files.config.language : files.config;
-    const language = await uploadWeights(engine, files.kind === "llava" ? files.language : files.weights, onProgress);
-    const { parameter } = language;
-    const generator = createGenerator({ engine, config, parameter });
-    const attention = createAttentionReader(engine, config, { parameter });
-    return {
-      generator,
-      tokenizer,
-      template,
-      endIds: files.endIds,
-      attention,
-      where: path,
-      ...(sight && { sight: sight.sight }),
-      release: async () => {
-        await generator.release();
-        await attention.release();
-        await sight?.release();
-        language.release();
-      },
-    };
+    if (adapters.length > 0 && ((await holdsAdapter(path)) || (await holdsAdapter(files.where)))) {
+      const fix = "make one model of it with llava merge, or name the model that it stands on";
+      const expected = "a model without an adapter of its own";
+      throw new InputError("ADAPTER_TWICE", { expected, got: "one with an adapter inside", where: path, fix });
+    }
+    const model = await loadModel(files, path, options);
+    const adapted: Assistant[] = [];
+    for (const folder of adapters) adapted.push(await adaptedAssistant(model, folder));
+    return [model.assistant, ...adapted];
   } finally {
     await files.close();
   }
 }
 
-async function openSight(
-  engine: Engine,
-  files: LlavaFiles,
-): Promise<{ readonly sight: Sight; release(): Promise<void> }> {
-  const { config, vision } = files;
-  const preprocessor = parsePreprocessor(await files.preprocessor(), files.where, config.vision.family);
-  const projector = await uploadWeights(engine, files.projector);
-  const projection = await createPictureProjector(engine, config, projector.parameter);
-  const reader = await createPictureReader(engine, config, vision, projection);
+async function loadModel(
+  files: LlavaFiles | LanguageFiles,
+  path: string,
+  { engine, template: named, onProgress }: OpenOptions,
+): Promise<LoadedModel> {
+  const tokenizerFiles = await files.tokenizer();
+  const tokenizer = createTokenizer(tokenizerFiles);
+  const trained = files.kind === "llava" ? files.config.template : undefined;
+  const template = templateFor(tokenizer, {
+    name: named ?? trained,
+    chatTemplate: tokenizerFiles.chatTemplate,
+    where: path,
+  });
+  const sight = files.kind === "llava" ? await openSight(engine, files) : undefined;
+  const config = files.kind === "llava" ? files.config.language : files.config;
+  const language = await uploadWeights(engine, files.kind === "llava" ? files.language : files.weights, onProgress);
+  const { parameter } = language;
+  const generator = createGenerator({ engine, config, parameter });
+  const attention = createAttentionReader(engine, config, { parameter });
   const release = async (): Promise<void> => {
-    await reader.release();
-    projector.release();
+    await generator.release();
+    await attention.release();
+    await sight?.release();
+    language.release();
   };
-  return { sight: { reader, preprocessor, ...sightOf(config) }, release };
-}
-
-/** What a model's config says of how it sees. */
-export function sightOf({ imageTokenId, tiles }: LlavaConfig): Pick<Sight, "imageTokenId" | "tiles"> {
-  return { imageTokenId, ...(tiles === undefined ? {} : { tiles }) };
+  const { endIds } = files;
+  const seeing = sight && { sight: sight.sight };
+  const assistant = { generator, tokenizer, template, endIds, attention, where: path, ...seeing, release };
+  return { engine, files, config, parameter, assistant };
 }
 
 /** Reads and decodes a picture file. Throws `PICTURE_…` as `readPicture`. */

@@ -1,7 +1,7 @@
 // The model in training as one that answers: the engine's weights as they are, nothing written or loaded.
 import type { Assistant } from "../generate/assistant.ts";
 import { createGenerator } from "../generate/generator.ts";
-import { sightOf } from "../generate/node.ts";
+import { sightOf } from "../generate/sight-node.ts";
 import {
   createPictureProjector,
   type PictureProjector,

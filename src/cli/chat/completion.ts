@@ -8,7 +8,8 @@ import { settingNames } from "./settings.ts";
 
 /** What may stand in place of the line's last word, as node:readline wants it: the words, and what they replace. */
 export function complete(line: string): [string[], string] {
-  const [, command, word = ""] = /^(\/\w+)\s+(?:.*\s)?((?:\\.|\S)*)$/s.exec(line) ?? [];
+  const command = /^(\/\w+)\s/.exec(line)?.[1];
+  const word = /(?:\\.|[^\s\\])*$/s.exec(line)![0];
   if (command === undefined) return line.startsWith("/") ? [startingWith(line, commandNames, " "), line] : [[], line];
   if (command === "/set" && line.trimStart().split(/\s+/).length <= 2)
     return [startingWith(word, settingNames, " "), word];
