@@ -12,8 +12,8 @@ export interface AnswerView {
 
 /** no block is read again and again beyond this many characters: a hostile answer would stall the terminal */
 const longestOpen = 4096;
-/** milliseconds between two drawings */
-const pause = 30;
+/** milliseconds between two drawings, and how many times as long as the last one took */
+const [pause, share] = [30, 3];
 
 export interface ViewOptions {
   readonly colour: boolean;
@@ -47,7 +47,8 @@ class MarkdownView implements AnswerView {
   readonly #screen: ReturnType<typeof createScreen>;
   #open = "";
   #written = false;
-  #drawn = -Infinity;
+  /** when the next drawing is due */
+  #due = -Infinity;
 
   constructor(terminal: Terminal, { colour, now = () => performance.now() }: ViewOptions) {
     this.#terminal = terminal;
@@ -58,24 +59,30 @@ class MarkdownView implements AnswerView {
 
   push(text: string): void {
     this.#open += harmless(text);
-    if (this.#now() - this.#drawn < pause) return;
-    const [settled, open] = splitSettled(this.#open);
-    if (settled !== "") this.#settle(settled, open);
-    else if (open.length > longestOpen) this.#settle(open, "");
+    while (this.#open.length > longestOpen) {
+      const [settled] = splitSettled(this.#open.slice(0, longestOpen));
+      this.#settle(settled.length || longestOpen);
+    }
+    const started = this.#now();
+    if (started < this.#due) return;
+    const [settled] = splitSettled(this.#open);
+    if (settled !== "") this.#settle(settled.length);
     const lines = this.#spaced(this.#lines(this.#open));
     // above the first row nothing could be redrawn
     this.#screen.draw(lines.slice(-Math.max(1, (this.#terminal.rows ?? 24) - 2)));
-    this.#drawn = this.#now();
+    const ended = this.#now();
+    this.#due = ended + Math.max(pause, share * (ended - started));
   }
 
   end(): void {
-    this.#settle(this.#open, "");
+    this.#settle(this.#open.length);
   }
 
-  #settle(settled: string, open: string): void {
+  /** Writes the first so many characters for good. */
+  #settle(length: number): void {
     this.#screen.erase();
-    this.#open = open;
-    const lines = this.#spaced(this.#lines(settled));
+    const lines = this.#spaced(this.#lines(this.#open.slice(0, length)));
+    this.#open = this.#open.slice(length);
     if (lines.length === 0) return;
     this.#terminal.write(lines.map((line) => `${paintLine(line, this.#colour)}\n`).join(""));
     this.#written = true;
