@@ -215,6 +215,8 @@ export class Chat {
     this.#aside.delete(shown.id);
     await this.#keeper.flush();
     this.#set({ streaming: undefined, said: sayEnd(ended) });
+    // is the server still there, and is the key still good?
+    if (ended.state === "failed" || ended.state === "cut") await this.connect();
     await this.#list();
   }
 

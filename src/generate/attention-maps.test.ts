@@ -144,6 +144,14 @@ describe("attention of an answer", () => {
     for (const prompt of prompts) alone.push(await reader.read(prompt, prompt.ids.length - 2, [0]));
     const together = await Promise.all(prompts.map((prompt) => reader.read(prompt, prompt.ids.length - 2, [0])));
     expect(together).toEqual(alone);
+    // one that is given up leaves the others as they were
+    const gone = AbortSignal.abort(new Error("left"));
+    const [left, stayed] = await Promise.allSettled([
+      reader.read(prompts[1]!, 78, [0], gone),
+      reader.read(prompts[0]!, 7, [0]),
+    ]);
+    expect(left).toMatchObject({ status: "rejected", reason: { message: "left" } });
+    expect(stayed).toEqual({ status: "fulfilled", value: alone[0] });
     await reader.release();
     release();
   });

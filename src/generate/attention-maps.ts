@@ -21,12 +21,12 @@ export interface AttentionReader {
   readonly layers: number;
   /**
    * The attention from which each token of an answer was chosen: that of the token before it, mean over heads and over
-   * the named layers. Throws what the engine throws.
+   * the named layers. Throws what the engine throws, and the signal's reason. Answers under way go on between its layers.
    * @param answered a prompt and its answer
    * @param from where the answer begins; at least 1
    * @returns for each token from `from` on its weights [T] over all tokens; they sum to 1
    */
-  read(answered: Prompt, from: number, layers: readonly number[]): Promise<Float32Array[]>;
+  read(answered: Prompt, from: number, layers: readonly number[], signal?: AbortSignal): Promise<Float32Array[]>;
   release(): Promise<void>;
 }
 
@@ -73,10 +73,12 @@ export function createAttentionReader(
   };
   return {
     layers: config.layers,
-    read: (answered, from, layers) => {
+    read: (answered, from, layers, signal) => {
       const result = last.then(async () => {
+        signal?.throwIfAborted();
         const tokens = Math.ceil(answered.ids.length / step) * step;
-        return readWeights({ engine, config, ...weights, space: await fit(tokens) }, answered, from, layers);
+        const reading = { engine, config, ...weights, space: await fit(tokens), answered, from, layers, signal };
+        return readWeights(reading);
       });
       last = result.catch(() => undefined);
       return result;
@@ -121,40 +123,48 @@ interface Reading extends Pick<LanguageWeights, "parameter"> {
   readonly engine: Engine;
   readonly config: LanguageConfig;
   readonly space: Space;
+  readonly answered: Prompt;
+  readonly from: number;
+  readonly layers: readonly number[];
+  readonly signal: AbortSignal | undefined;
 }
 
-async function readWeights(
-  { engine, config, parameter, space }: Reading,
-  answered: Prompt,
-  from: number,
-  layers: readonly number[],
-): Promise<Float32Array[]> {
-  const { tokens, program, cos, sin, mask, seen, ids } = space;
+async function readWeights(reading: Reading): Promise<Float32Array[]> {
+  const { engine, config, parameter, space, answered, from, layers, signal } = reading;
+  const { tokens, program, cos, sin, mask, seen } = space;
   const length = answered.ids.length;
   const rows = view(seen, [length - from, tokens], (from - 1) * tokens);
   const names = weightNames(new Map(Object.entries(layerShapes(config))));
+  const sums = new Float64Array((length - from) * tokens);
+  let [x, y] = space.x;
+  await begin(reading);
+  // what lies behind the last layer asked for is not computed
+  for (let layer = 0; layer <= Math.max(...layers); layer++) {
+    const bindings = Object.fromEntries(names.map((name) => [name, parameter(layerPrefix(layer) + name)]));
+    // a pass each: others wait for one layer, not for all of them
+    const pass = engine.pass().run(program, { x, cos, sin, mask, ...bindings }, { y, seen });
+    const { weights } = await (layers.includes(layer) ? pass.read("weights", rows) : pass).submit();
+    signal?.throwIfAborted();
+    if (weights) for (let i = 0; i < sums.length; i++) sums[i]! += weights.data[i] as number;
+    [x, y] = [y, x];
+  }
+  const count = new Set(layers).size;
+  return Array.from({ length: length - from }, (_, row) =>
+    Float32Array.from(sums.subarray(row * tokens, row * tokens + length), (sum) => sum / count),
+  );
+}
+
+/** Writes what the layers begin with. */
+async function begin({ engine, config, parameter, space, answered }: Reading): Promise<void> {
+  const { tokens, x, cos, sin, mask, ids } = space;
   const angles = rotationTables(
     Int32Array.from({ length: tokens }, (_, i) => i),
     config.headSize,
     config.ropeBase,
   );
   const pass = engine.pass();
-  let [x, y] = space.x;
   const sources = tokensOf(answered).map(({ source }) => source);
-  embed(pass, { size: tokens, ids, into: x }, parameter(embeddingName), sources);
+  embed(pass, { size: tokens, ids, into: x[0] }, parameter(embeddingName), sources);
   pass.write(cos, angles.cos).write(sin, angles.sin).write(mask, causalMask(tokens, config.slidingWindow));
-  // what lies behind the last layer asked for is not computed
-  for (let layer = 0; layer <= Math.max(...layers); layer++) {
-    const bindings = Object.fromEntries(names.map((name) => [name, parameter(layerPrefix(layer) + name)]));
-    pass.run(program, { x, cos, sin, mask, ...bindings }, { y, seen });
-    if (layers.includes(layer)) pass.read(String(layer), rows);
-    [x, y] = [y, x];
-  }
-  const read = await pass.submit();
-  const sums = new Float64Array((length - from) * tokens);
-  for (const { data } of Object.values(read)) for (let i = 0; i < sums.length; i++) sums[i]! += data[i] as number;
-  const count = Object.keys(read).length;
-  return Array.from({ length: length - from }, (_, row) =>
-    Float32Array.from(sums.subarray(row * tokens, row * tokens + length), (sum) => sum / count),
-  );
+  await pass.submit();
 }

@@ -73,7 +73,7 @@ export async function tellAttention(
   await ticket.turn(1);
   const read: PictureTokens[] = [];
   for (const picture of ready) read.push(await readPicture(model, picture, ticket.signal));
-  const rows = await attention.read(placePictures(written, read), written.from, layers);
+  const rows = await attention.read(placePictures(written, read), written.from, layers, ticket.signal);
   ticket.signal.throwIfAborted();
   const texts = textsOf(written.ids.subarray(written.from), assistant.tokenizer);
   return {
