@@ -20,7 +20,7 @@ export function App({ chat }: { readonly chat: Chat }) {
 
 function Frame({ chat }: { readonly chat: Chat }) {
   const { server, settings, said, problem } = useChatState();
-  const [menu, setMenu] = useState(false);
+  const [menu, setMenu] = useMenu();
   const [choosing, setChoosing] = useState(false);
   const draft = useDraft(chat);
   useTheme(settings.theme);
@@ -29,7 +29,7 @@ function Frame({ chat }: { readonly chat: Chat }) {
   return (
     <div className="frame" data-dropping={dropping || undefined}>
       <Sidebar open={menu} onClose={() => setMenu(false)} />
-      <div className="column">
+      <div className="column" inert={menu}>
         <Header onMenu={() => setMenu(true)} onSettings={() => setChoosing(true)} />
         <Thread draft={draft} />
         {problem !== "" && (
@@ -51,6 +51,24 @@ function Frame({ chat }: { readonly chat: Chat }) {
       </p>
     </div>
   );
+}
+
+/** Whether a phone shows the conversations; a window that grows shows them anyway. */
+function useMenu() {
+  const menu = useState(false);
+  const [open, setOpen] = menu;
+  useEffect(() => {
+    if (!open) return;
+    const wide = matchMedia("(min-width: 761px)");
+    const onChange = (): void => setOpen(false);
+    wide.addEventListener("change", onChange);
+    return () => {
+      wide.removeEventListener("change", onChange);
+      // back to where it was opened from
+      setTimeout(() => document.querySelector<HTMLElement>("#menu")?.focus());
+    };
+  }, [open, setOpen]);
+  return menu;
 }
 
 function useTheme(theme: string): void {

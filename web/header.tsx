@@ -8,7 +8,7 @@ export function Header({ onMenu, onSettings }: { readonly onMenu: () => void; re
   const model = chat.model;
   return (
     <header className="head">
-      <button type="button" className="plain only-narrow" onClick={onMenu} aria-label="Conversations">
+      <button id="menu" type="button" className="plain only-narrow" onClick={onMenu} aria-label="Conversations">
         <Icon name="menu" />
       </button>
       <h1 className="brand">llava</h1>

@@ -196,7 +196,11 @@ describe.skipIf(chromiumPath === undefined)(told, () => {
     expect(wide).toBe(false);
     await page.getByRole("button", { name: "Conversations" }).click();
     expect(await axeProblems(page)).toEqual([]);
+    // the keys are where the eyes are, and go back
+    const focused = () => page.evaluate(() => document.activeElement!.textContent + document.activeElement!.id);
+    expect(await focused()).toContain("New conversation");
     await page.keyboard.press("Escape");
+    await until(async () => (await focused()) === "menu");
   });
 
   it("asks for a key where the server wants one, and goes on with it", async () => {

@@ -1,11 +1,14 @@
 // The conversations that this browser keeps: open, delete, export, import.
-import { useRef } from "react";
+import { useEffect, useRef } from "react";
 import { Icon } from "./icons.tsx";
 import { useChat, useChatState } from "./use-chat.ts";
 
 export function Sidebar({ open, onClose }: { readonly open: boolean; readonly onClose: () => void }) {
   const chat = useChat();
-  const { list, conversation } = useChatState();
+  const begin = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (open) begin.current!.focus();
+  }, [open]);
   return (
     <>
       {open && <div className="veil" onClick={onClose} aria-hidden="true" />}
@@ -21,6 +24,7 @@ export function Sidebar({ open, onClose }: { readonly open: boolean; readonly on
       >
         <div className="side-head">
           <button
+            ref={begin}
             type="button"
             className="new"
             onClick={() => {
@@ -34,19 +38,28 @@ export function Sidebar({ open, onClose }: { readonly open: boolean; readonly on
             <Icon name="close" />
           </button>
         </div>
-        {list.length === 0 && <p className="quiet">What you ask is kept in this browser alone.</p>}
-        <ul className="list">
-          {list.map(({ id, title }) => (
-            <li key={id}>
-              <a href={`#${id}`} aria-current={id === conversation.id ? "page" : undefined} onClick={onClose}>
-                {title}
-              </a>
-              <RemoveButton id={id} title={title} />
-            </li>
-          ))}
-        </ul>
+        <List onOpen={onClose} />
         <Transfer />
       </nav>
+    </>
+  );
+}
+
+function List({ onOpen }: { readonly onOpen: () => void }) {
+  const { list, conversation } = useChatState();
+  return (
+    <>
+      {list.length === 0 && <p className="quiet">What you ask is kept in this browser alone.</p>}
+      <ul className="list">
+        {list.map(({ id, title }) => (
+          <li key={id}>
+            <a href={`#${id}`} aria-current={id === conversation.id ? "page" : undefined} onClick={onOpen}>
+              {title}
+            </a>
+            <RemoveButton id={id} title={title} />
+          </li>
+        ))}
+      </ul>
     </>
   );
 }
