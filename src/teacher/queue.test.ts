@@ -27,7 +27,7 @@ describe.skipIf(!postgres.present)("many workers (needs PostgreSQL)", () => {
   afterAll(() => database.drop());
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), "queue-"));
-    meeting = { url: database.url, name: `meeting ${meetings++}`, leaseMs: 5000 };
+    meeting = { url: database.url, name: `meeting ${meetings++}`, leaseMs: 30_000 };
   });
   afterEach(async () => {
     server.close();
@@ -35,7 +35,7 @@ describe.skipIf(!postgres.present)("many workers (needs PostgreSQL)", () => {
   });
 
   const client = (): Endpoint =>
-    openEndpoint({ baseUrl: server.base, price: fakePrice, concurrency: 4, attempts: 2, backoffMs: 1, timeoutMs: 500 });
+    openEndpoint({ baseUrl: server.base, price: fakePrice, concurrency: 4, attempts: 2, backoffMs: 1, timeoutMs: 20_000 });
   const at = (name: string): string => join(folder, name);
 
   function teach(count: number, out: string, more: Partial<TeacherOptions> = {}): Promise<TeacherSummary> {
