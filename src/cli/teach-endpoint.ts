@@ -7,19 +7,20 @@ import { keyFrom } from "../endpoint/key.ts";
 import type { DoubtPolicy } from "../endpoint/ledgered.ts";
 import { readPool } from "../endpoint/pool-file.ts";
 import { openPool } from "../endpoint/pool.ts";
-import { batchPrice, free, priceOf, showMoney } from "../endpoint/price.ts";
+import { batchPrice, free, priceOf } from "../endpoint/price.ts";
 import { InputError } from "../errors.ts";
 import { readBuiltInKinds, readKind, usualKinds, type TeacherKind } from "../teacher/kind.ts";
 import { localEndpoint } from "../teacher/local.ts";
 import { openBlindTest, openJudge } from "../teacher/opinions.ts";
+import { openSight } from "../teacher/pictures.ts";
 import { planTeacher, type TeacherPlan } from "../teacher/plan.ts";
 import type { TeacherProgress } from "../teacher/progress.ts";
-import { ledgerPath, runTeacher, type TeacherOptions, type TeacherSummary } from "../teacher/run.ts";
+import { ledgerPath, runTeacher, type TeacherOptions } from "../teacher/run.ts";
 import { withAssistant } from "./assistant.ts";
 import { interruptible } from "./interrupt.ts";
-import { grouped } from "./output.ts";
 import { log, startProgress } from "./progress.ts";
 import { meetingOf, refreshCopyIfAny } from "./teach-queue.ts";
+import { done, explain, note } from "./teach-view.ts";
 import type { Pictures } from "./teaching.ts";
 
 export interface EndpointFlags {
@@ -36,6 +37,7 @@ export interface EndpointFlags {
   readonly budget?: number;
   readonly inDoubt?: DoubtPolicy;
   readonly structured?: boolean;
+  readonly withPictures?: boolean;
   readonly batch?: boolean;
   /** a database where workers meet, and the name that they share */
   readonly queue?: string;
@@ -75,10 +77,15 @@ interface Answers {
 
 /** Asks the endpoint for every kind of every picture; running again asks only for what is missing. */
 export function askEndpoint(pictures: Pictures, flags: EndpointFlags): Promise<Answers> {
-  return withTeacher(flags, (teacher) => askTeacher(pictures, flags, teacher));
+  const sight = sightOf(flags);
+  return withTeacher(flags, (teacher) => askTeacher(pictures, flags, { ...teacher, ...sight }));
 }
 
-async function askTeacher(pictures: Pictures, flags: EndpointFlags, { endpoint, model }: Teacher): Promise<Answers> {
+async function askTeacher(
+  pictures: Pictures,
+  flags: EndpointFlags,
+  { endpoint, model, ...sight }: Teacher & Pick<TeacherOptions, "sight">,
+): Promise<Answers> {
   const { seed, out, inDoubt, structured = false, budget } = flags;
   const queue = meetingOf(out, flags);
   const batches = flags.batch ? openBatches(flags) : undefined;
@@ -100,7 +107,7 @@ async function askTeacher(pictures: Pictures, flags: EndpointFlags, { endpoint, 
       ...(flags.images === undefined ? {} : { images: flags.images }),
     };
     const asked = { endpoint, model, out, seed, structured, opinions, signal, onProgress };
-    return runTeacher(pictures, { ...chosen, ...asked, ...more });
+    return runTeacher(pictures, { ...chosen, ...asked, ...more, ...sight });
   }, notice);
   progress.finish();
   explain(summary, flags);
@@ -129,7 +136,22 @@ export async function planEndpoint(pictures: Pictures, flags: EndpointFlags): Pr
   const { concurrency } = endpoint;
   const price = flags.batch ? batchPrice(endpoint.price) : endpoint.price;
   const limits = { price, concurrency, requestsPerMinute: rpm, tokensPerMinute: tpm };
-  return planTeacher(pictures, { ...(await chooseKinds(flags)), model, out, seed, structured, ...limits });
+  const asked = { model, out, seed, structured, ...sightOf(flags) };
+  return planTeacher(pictures, { ...(await chooseKinds(flags)), ...asked, ...limits });
+}
+
+/** Pictures go along with requests to an endpoint that takes them. */
+function sightOf({ withPictures, images, teacher, batch }: EndpointFlags): Pick<TeacherOptions, "sight"> {
+  if (withPictures !== true || images === undefined) return {};
+  if (batch !== true && localPath(teacher) === undefined) return { sight: openSight(images) };
+  const got = batch === true ? "--batch" : teacher;
+  const fix = "leave one of them out";
+  throw new InputError("PICTURES_TEACHER", {
+    expected: "an endpoint that takes pictures",
+    got,
+    where: "--with-pictures",
+    fix,
+  });
 }
 
 interface Teacher {
@@ -192,24 +214,6 @@ function openBatches({ teacher, keyEnv, queue }: EndpointFlags): BatchApi {
   return openBatchApi({ baseUrl: teacher, ...(key === undefined ? {} : { key }) });
 }
 
-function explain(
-  { inDoubt, doubt, failed, budgetSpent, spent }: TeacherSummary,
-  { out, budget = 0 }: EndpointFlags,
-): void {
-  if (budgetSpent)
-    log(`the budget of ${showMoney(budget * 1e9)} leaves no room for the next request: the rest was not asked`);
-  for (const [code, n] of Object.entries(failed))
-    log(`${grouped(n)} requests failed with ${code}; the same command asks for them again`);
-  if (inDoubt.length > 0)
-    log(
-      `${grouped(inDoubt.length)} requests were cut off and may have been charged; to ask for them again: llava teach retry ${out}`,
-    );
-  if (spent + doubt > 0)
-    log(
-      `spent ${showMoney(spent)}${doubt > 0 ? `, and ${showMoney(doubt)} at most for attempts that were cut off` : ""}`,
-    );
-}
-
 /** The kinds, their weights, and how many requests there may be. */
 async function chooseKinds({ kinds: text, rows, candidates, teacher }: EndpointFlags): Promise<{
   readonly kinds: readonly TeacherKind[];
@@ -263,22 +267,4 @@ async function openOpinions(
     ...(judge === undefined ? [] : [{ opinion: await openJudge(judge), endpoint }]),
     ...(blindTest === true ? [{ opinion: openBlindTest(judge ?? teacherModel), endpoint }] : []),
   ];
-}
-
-function done({ resumed, accepted, answered, elsewhere, inDoubt, dropped, failed }: TeacherProgress): number {
-  return resumed + accepted + answered + elsewhere + inDoubt + sum(dropped) + sum(failed);
-}
-
-function note({ dropped, failed, retries, completionTokens, spent, elsewhere }: TeacherProgress): string {
-  const parts = [`${grouped(completionTokens)} tokens written`];
-  if (elsewhere > 0) parts.push(`${grouped(elsewhere)} by other workers`);
-  if (spent > 0) parts.push(showMoney(spent));
-  if (sum(dropped) > 0) parts.push(`${grouped(sum(dropped))} dropped`);
-  if (sum(failed) > 0) parts.push(`${grouped(sum(failed))} failed`);
-  if (retries > 0) parts.push(`${grouped(retries)} retries`);
-  return parts.join(", ");
-}
-
-function sum(counts: Readonly<Record<string, number>>): number {
-  return Object.values(counts).reduce((total, n) => total + n, 0);
 }

@@ -42,6 +42,7 @@ export function addEndpointOptions(verb: Command): Command {
     .option("--judge-price <in/out>", "endpoint: what the judge costs, as --price")
     .option("--blind-test", "endpoint: note which short answers are given without the picture too")
     .option("--structured", "endpoint: ask for JSON of a given shape")
+    .option("--with-pictures", "endpoint: send the pictures too, 512 pixels at most, to a teacher that sees")
     .option("--batch", "endpoint: ask through OpenAI's Batch API: within a day, at a part of the price")
     .option("--dry-run", "endpoint: tell what would be asked and what it would cost, ask nothing");
   return addQueueOptions(endpoint);

@@ -47,6 +47,7 @@ it.each([
   [["--queue", "redis://127.0.0.1"], "QUEUE_ADDRESS"],
   [["--queue", "postgres://127.0.0.1:1/x"], "QUEUE_DOWN"],
   [["--queue", "postgres://127.0.0.1:1/x", "--batch"], "QUEUE_BATCH"],
+  [["--with-pictures", "--batch"], "PICTURES_TEACHER"],
 ])("refuses %j", async (args, code) => {
   await expect(run(...ask("a.json"), ...args)).rejects.toMatchObject({ code, exitCode: 2 });
 });

@@ -74,7 +74,7 @@ async function teach(path: string, options: Options, command: Command): Promise<
   if (options.dryRun) {
     if (options.teacher === "facts") log("facts ask nobody and cost nothing");
     else {
-      const plan = await planEndpoint(divided.training, options);
+      const plan = await planEndpoint(divided.training, { ...options, images: source.imagesRoot });
       if (options.json) printJson(planToJson(plan));
       else print(describePlan(plan));
     }

@@ -5,7 +5,12 @@ import { BugError } from "../errors.ts";
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant";
   readonly content: string;
+  /** addresses of pictures that stand before the words: `data:` URLs when it is sent */
+  readonly pictures?: readonly string[];
 }
+
+/** The longer side of pictures that are sent, in pixels: what endpoints look at with low detail. */
+export const pictureSide = 512;
 
 export interface ChatRequest {
   readonly model: string;
@@ -52,7 +57,7 @@ export function requestBody(request: ChatRequest, limitField: LimitField): Reado
   const { model, messages, maxTokens, temperature, topP, seed, schema } = request;
   return {
     model,
-    messages: messages.map(({ role, content }) => ({ role, content })),
+    messages: messages.map(messageBody),
     [limitField]: maxTokens,
     temperature,
     top_p: topP,
@@ -62,6 +67,12 @@ export function requestBody(request: ChatRequest, limitField: LimitField): Reado
       : { response_format: { type: "json_schema", json_schema: { ...schema, strict: true } } }),
     stream: false,
   };
+}
+
+function messageBody({ role, content, pictures }: ChatMessage): Readonly<Record<string, unknown>> {
+  if (pictures === undefined) return { role, content };
+  const parts = pictures.map((url) => ({ type: "image_url", image_url: { url, detail: "low" } }));
+  return { role, content: [...parts, { type: "text", text: content }] };
 }
 
 const tokens = z.number().int().nonnegative();

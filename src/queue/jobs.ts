@@ -14,7 +14,13 @@ export interface Job {
 }
 
 /** A job as the queue holds it: the words that many requests share are kept once, by their hash. */
-const held = z.object({ key: z.string(), id: z.string(), head: z.string(), last: z.string() });
+const held = z.object({
+  key: z.string(),
+  id: z.string(),
+  head: z.string(),
+  last: z.string(),
+  pictures: z.array(z.string()).optional(),
+});
 
 export interface Working {
   /** ends once the jobs under way are done or given back */
@@ -41,7 +47,9 @@ export class JobQueue {
   async add(plan: string, jobs: readonly Job[]): Promise<void> {
     const parts = jobs.map((job) => ({ job, ...split(job.chat) }));
     await this.#keepHeads(new Map(parts.map(({ hash, head }) => [hash, head])));
-    const payloads = parts.map(({ job: { key, id }, hash, last }) => JSON.stringify({ key, id, head: hash, last }));
+    const payloads = parts.map(({ job: { key, id }, hash, last, pictures }) =>
+      JSON.stringify({ key, id, head: hash, last, pictures }),
+    );
     await this.#connection.pool.query(
       `select (${queueSchema}.add_job(identifier => $1, payload => payload::json, job_key => $1 || ' ' || key,
          job_key_mode => 'unsafe_dedupe', max_attempts => $2)).id
@@ -115,9 +123,9 @@ export class JobQueue {
   }
 
   async #jobOf(payload: unknown): Promise<Job> {
-    const { key, id, head, last } = held.parse(payload);
+    const { key, id, head, last, pictures } = held.parse(payload);
     const chat = this.#heads.get(head) ?? (await this.#readHead(head));
-    return { key, id, chat: withLast(chat, last) };
+    return { key, id, chat: withLast(chat, last, pictures) };
   }
 
   async #readHead(name: string): Promise<ChatRequest> {
@@ -136,15 +144,25 @@ class GivenBack extends Error {
   override readonly name = "GivenBack";
 }
 
-/** A request without its last words, which are its own, and those words. */
-function split(chat: ChatRequest): { readonly hash: string; readonly head: string; readonly last: string } {
-  const head = JSON.stringify(withLast(chat, ""));
-  return { hash: hash("sha256", head), head, last: chat.messages.at(-1)?.content ?? "" };
+interface Split {
+  readonly hash: string;
+  readonly head: string;
+  readonly last: string;
+  readonly pictures: readonly string[] | undefined;
 }
 
-function withLast(chat: ChatRequest, content: string): ChatRequest {
+/** A request without its last words and pictures, which are its own; and those. */
+function split(chat: ChatRequest): Split {
+  const head = JSON.stringify(withLast(chat, "", undefined));
+  const { content = "", pictures } = chat.messages.at(-1) ?? {};
+  return { hash: hash("sha256", head), head, last: content, pictures };
+}
+
+function withLast(chat: ChatRequest, content: string, pictures: readonly string[] | undefined): ChatRequest {
   const last = chat.messages.at(-1);
-  return last === undefined ? chat : { ...chat, messages: [...chat.messages.slice(0, -1), { ...last, content }] };
+  if (last === undefined) return chat;
+  const own = { role: last.role, content, ...(pictures === undefined ? {} : { pictures }) };
+  return { ...chat, messages: [...chat.messages.slice(0, -1), own] };
 }
 
 /**

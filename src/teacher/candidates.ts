@@ -35,12 +35,13 @@ export async function* candidatesOf(
   let [any, asked] = [false, 0];
   for await (const picture of pictures) {
     let sheet: FactSheet | undefined;
+    const shown = await options.sight?.nameOf(picture.image);
     const facts = (): FactSheet | undefined => (sheet ??= sheets?.(picture));
     for (const [i, make] of makers.entries()) {
       any = true;
       const share = shares[i] as number;
       if (share < 1 && !random(seed, "candidate", kinds[i]?.name ?? "", picture.id).chance(share)) continue;
-      const request = make(picture, facts);
+      const request = make(picture, facts, shown);
       if (!("skipped" in request) && asked++ >= most) return;
       yield request;
     }

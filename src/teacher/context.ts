@@ -9,7 +9,7 @@ export const contextParts = ["captions", "boxes", "regions", "counts", "absent"]
 export type ContextPart = (typeof contextParts)[number];
 
 /** Why a kind has nothing to ask of a picture. */
-export type SkipReason = "no usable caption" | "no regions" | "nothing to count" | "nothing absent";
+export type SkipReason = "no usable caption" | "no regions" | "no picture" | "nothing to count" | "nothing absent";
 
 /** Beyond these a prompt would grow without telling more. */
 const mostCaptions = 20;

@@ -5,6 +5,7 @@ import type { CaptionedPicture } from "../data/sample.ts";
 import { encodeRequest, type ChatMessage, type ChatReply, type ChatRequest } from "../endpoint/wire.ts";
 import { contextOf, type SkipReason } from "./context.ts";
 import type { TeacherKind } from "./kind.ts";
+import { sightedForm, type Sight } from "./pictures.ts";
 import type { FactSheet } from "./sheet.ts";
 import { replyAsJson, schemaOf, structuredForm } from "./structured.ts";
 import { judge } from "./verdict.ts";
@@ -26,6 +27,8 @@ export interface TeacherRequest extends Askable {
   readonly picture: CaptionedPicture;
   /** what was told of the picture */
   readonly context: string;
+  /** what was shown with it, by name */
+  readonly pictures?: readonly string[];
   verdict(reply: ChatReply): ReturnType<typeof judge>;
 }
 
@@ -43,13 +46,15 @@ export interface RequestOptions {
   readonly seed?: number | undefined;
   /** ask for JSON of the kind's shape; see structured.ts */
   readonly structured?: boolean | undefined;
+  /** pictures go along; see pictures.ts */
+  readonly sight?: Sight | undefined;
 }
 
 /** A function that makes the request for a picture, or says why there is none. What is the same for all is hashed once. */
 export function requestsFor(
   kind: TeacherKind,
-  { model, seed, structured = false }: RequestOptions,
-): (picture: CaptionedPicture, sheet?: () => FactSheet | undefined) => TeacherRequest | Skipped {
+  { model, seed, structured = false, sight }: RequestOptions,
+): (picture: CaptionedPicture, sheet?: () => FactSheet | undefined, shown?: string) => TeacherRequest | Skipped {
   const common = {
     model,
     maxTokens: kind.maxTokens,
@@ -57,20 +62,26 @@ export function requestsFor(
     ...(seed === undefined ? {} : { seed }),
     ...(structured ? { schema: schemaOf(kind) } : {}),
   };
-  const chat = (context: string): ChatRequest => ({ ...common, messages: layout(kind, context, structured) });
+  const sees = sight !== undefined;
+  const chat = (context: string, pictures?: readonly string[]): ChatRequest => ({
+    ...common,
+    messages: layout(kind, context, { structured, sees, pictures }),
+  });
   const prefix = hash("sha256", `${kind.name} ${kind.version}\n${encodeRequest(chat(""), "max_tokens")}`);
-  return (picture, sheet = () => undefined) => {
+  return (picture, sheet = () => undefined, shown) => {
     const told = contextOf(picture, kind.context, sheet);
     const id = `${picture.id}-${kind.name}`;
     if ("skipped" in told) return { id, kind, picture, ...told };
+    if (sees && shown === undefined) return { id, kind, picture, skipped: "no picture" };
     const { context } = told;
-    const key = hash("sha256", `${prefix}\n${context}`).slice(0, 32);
+    const key = hash("sha256", `${prefix}\n${shown === undefined ? "" : `${shown}\n`}${context}`).slice(0, 32);
+    const pictures = shown === undefined ? {} : { pictures: [shown] };
     const verdict = (reply: ChatReply): ReturnType<typeof judge> => {
       const facts = sheet();
       const given = facts === undefined ? undefined : { picture, sheet: facts };
-      return judge(reply, kind, questionFor(id, kind, seed ?? 0), { structured, given });
+      return judge(reply, kind, questionFor(id, kind, seed ?? 0), { structured, given, sees });
     };
-    return { id, kind, picture, context, key, chat: () => chat(context), verdict };
+    return { id, kind, picture, context, key, ...pictures, chat: () => chat(context, pictures.pictures), verdict };
   };
 }
 
@@ -80,11 +91,16 @@ function questionFor(id: string, kind: TeacherKind, seed: number): string {
 }
 
 /** System, then each example as a question and its reply, then the picture (LLaVA, arXiv 2304.08485, Table 13). */
-function layout(kind: TeacherKind, context: string, structured: boolean): ChatMessage[] {
+function layout(
+  kind: TeacherKind,
+  context: string,
+  { structured, sees, pictures }: { structured: boolean; sees: boolean; pictures: readonly string[] | undefined },
+): ChatMessage[] {
   const shots = kind.examples.flatMap(({ context, reply }): ChatMessage[] => [
     { role: "user", content: context },
     { role: "assistant", content: structured ? replyAsJson(reply, kind) : reply },
   ]);
-  const system = structured ? `${kind.system}\n\n${structuredForm}` : kind.system;
-  return [{ role: "system", content: system }, ...shots, { role: "user", content: context }];
+  const system = [kind.system, ...(sees ? [sightedForm] : []), ...(structured ? [structuredForm] : [])].join("\n\n");
+  const asked = { role: "user" as const, content: context, ...(pictures === undefined ? {} : { pictures }) };
+  return [{ role: "system", content: system }, ...shots, asked];
 }

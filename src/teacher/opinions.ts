@@ -35,11 +35,13 @@ export async function openJudge(model: string): Promise<Opinion> {
   const path = fileURLToPath(new URL("./judge/prompt.md", import.meta.url));
   const system = (await readTextFile(path)).trim();
   const request = ({ request, pairs }: Accepted): Askable => {
+    // it sees what the teacher saw
+    const shown = request.pictures === undefined ? {} : { pictures: request.pictures };
     const talk = pairs.map(({ question, answer }) => `Question: ${question}\nAnswer: ${answer}`).join("\n");
     const content = `What is known\n${request.context}\n\nThe talk\n${talk}`;
     const messages: ChatMessage[] = [
       { role: "system", content: system },
-      { role: "user", content },
+      { role: "user", content, ...shown },
     ];
     return askable(`${request.id}-judge`, { model, maxTokens: 120, temperature: 0, messages }, (reply) =>
       verdictIn(reply) === undefined ? { reason: "judge without a verdict" } : {},

@@ -28,7 +28,7 @@ export interface TeacherPlan {
 
 export interface PlanOptions extends Pick<
   TeacherOptions,
-  "kinds" | "weights" | "model" | "out" | "seed" | "structured" | "candidates"
+  "kinds" | "weights" | "model" | "out" | "seed" | "structured" | "sight" | "candidates"
 > {
   readonly price: Price;
   readonly concurrency: number;

@@ -35,7 +35,14 @@ describe.skipIf(!postgres.present)("many workers (needs PostgreSQL)", () => {
   });
 
   const client = (): Endpoint =>
-    openEndpoint({ baseUrl: server.base, price: fakePrice, concurrency: 4, attempts: 2, backoffMs: 1, timeoutMs: 20_000 });
+    openEndpoint({
+      baseUrl: server.base,
+      price: fakePrice,
+      concurrency: 4,
+      attempts: 2,
+      backoffMs: 1,
+      timeoutMs: 20_000,
+    });
   const at = (name: string): string => join(folder, name);
 
   function teach(count: number, out: string, more: Partial<TeacherOptions> = {}): Promise<TeacherSummary> {

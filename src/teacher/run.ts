@@ -13,6 +13,7 @@ import { acceptedOf, opinionRequests, sampleOf, type Tally } from "./harvest.ts"
 import type { TeacherKind } from "./kind.ts";
 import type { Skipped, TeacherRequest } from "./messages.ts";
 import type { Opinion } from "./opinions.ts";
+import type { Sight } from "./pictures.ts";
 import { openProgress, type TeacherProgress } from "./progress.ts";
 import { openSharedDesk } from "./shared-desk.ts";
 import { openSheets } from "./sheet.ts";
@@ -40,6 +41,8 @@ export interface TeacherOptions {
   readonly inDoubt?: DoubtPolicy;
   /** ask for JSON (structured output) */
   readonly structured?: boolean;
+  /** pictures go along, for a teacher that sees; not with `batch` */
+  readonly sight?: Sight;
   /** ask in batches, at the price's share for them */
   readonly batch?: Pick<BatchOptions, "api" | "batchSize" | "pollMs">;
   /** where workers meet that share requests, answers and budget; this machine alone unless told. Not with `batch` */
@@ -140,7 +143,7 @@ function openDesk(options: TeacherOptions): Promise<Desk> {
 /** What a source gives to ask, as often as it is called. */
 export async function requestsFrom(
   source: PictureSource,
-  options: Pick<TeacherOptions, "kinds" | "model" | "seed" | "structured" | "weights" | "candidates">,
+  options: Pick<TeacherOptions, "kinds" | "model" | "seed" | "structured" | "sight" | "weights" | "candidates">,
 ): Promise<() => AsyncGenerator<TeacherRequest | Skipped>> {
   const read = await rereadable(source);
   const sheets = await openSheets(read(), options.seed ?? 0);
@@ -165,7 +168,9 @@ async function ask(
   total: number | undefined,
   options: AskOptions,
 ): Promise<{ until: AskedUntil; failed: Readonly<Record<string, number>> }> {
-  const { desk, endpoint, batch, signal, enough, onProgress, opinions = [] } = options;
+  const { desk, batch, signal, enough, onProgress, opinions = [], sight } = options;
+  const seeing = (endpoint: Endpoint): Endpoint => sight?.show(endpoint) ?? endpoint;
+  const endpoint = seeing(options.endpoint);
   const progress = openProgress(total, onProgress, desk.money);
   let until = await desk.ask(requests, {
     ...{ endpoint, progress, batch, enough, signal },
@@ -175,7 +180,7 @@ async function ask(
   for (const { opinion, endpoint } of opinions) {
     const ledger = await desk.read();
     const about = (): ReturnType<typeof opinionRequests> => opinionRequests(acceptedOf(requests(), ledger), opinion);
-    const asking = { endpoint, signal, progress: openProgress(undefined, onProgress, desk.money) };
+    const asking = { endpoint: seeing(endpoint), signal, progress: openProgress(undefined, onProgress, desk.money) };
     if ((await desk.ask(about, { ...asking, inDoubt: doubtPolicy(endpoint, options) })) === "spent") until = "spent";
     signal?.throwIfAborted();
   }

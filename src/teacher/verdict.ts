@@ -25,6 +25,13 @@ export interface Given {
   readonly sheet: FactSheet;
 }
 
+export interface JudgeOptions {
+  readonly structured?: boolean | undefined;
+  readonly given?: Given | undefined;
+  /** the teacher saw the picture: it may name what neither captions nor boxes do */
+  readonly sees?: boolean;
+}
+
 type Rules = Pick<TeacherKind, "reply" | "answer" | "language" | "boxesInQuestions">;
 
 /** Pairs of a good answer, or why it is dropped. Without `given`, words alone are checked. */
@@ -32,7 +39,7 @@ export function judge(
   answer: Pick<ChatReply, "text" | "finishReason" | "refusal">,
   kind: Rules,
   question: string,
-  { structured = false, given }: { readonly structured?: boolean | undefined; readonly given?: Given | undefined } = {},
+  { structured = false, given, sees = false }: JudgeOptions = {},
 ): { readonly pairs: readonly QuestionAnswer[] } | { readonly reason: DropReason } {
   if (answer.refusal !== undefined) return { reason: "refusal" };
   if (answer.finishReason === "content_filter") return { reason: "content filter" };
@@ -42,15 +49,20 @@ export function judge(
   if (whole === "refusal" || whole === "error text") return { reason: whole };
   const pairs = (structured ? parseStructured : parseReply)(answer.text, kind.reply, question);
   if (typeof pairs === "string") return { reason: pairs };
-  const reason = checkPairs(pairs, kind, given);
+  const reason = checkPairs(pairs, kind, given, sees);
   return reason === undefined ? { pairs } : { reason };
 }
 
-function checkPairs(pairs: readonly QuestionAnswer[], kind: Rules, given: Given | undefined): DropReason | undefined {
+function checkPairs(
+  pairs: readonly QuestionAnswer[],
+  kind: Rules,
+  given: Given | undefined,
+  sees: boolean,
+): DropReason | undefined {
   const said = pairs.map(({ answer }) => answer).join("\n");
   if (kind.language === "en" && isForeign(said)) return "language";
   const reason = checkText(pairs, kind) ?? checkForm(pairs, kind.answer);
   if (reason !== undefined || given === undefined) return reason;
   const region = kind.boxesInQuestions ? checkRegions(pairs, given.picture) : undefined;
-  return region ?? checkGrounding(pairs, kind.answer, given.sheet);
+  return region ?? checkGrounding(pairs, kind.answer, given.sheet, sees);
 }

@@ -25,15 +25,21 @@ const hypothetical =
   /\b(could|may|might|would|should|if|perhaps|maybe|possibly|probably|likely|imagine|such as|for example|like|often|usually|typically|sometimes|need|needs|want|wants|whether|or)\b/i;
 const negative = /\b(no|not|none|never|neither|nor|without|nothing|absent|missing)\b|n't\b/i;
 
-/** The reason to drop a conversation about a picture, by the first pair that does not hold. */
+/**
+ * The reason to drop a conversation about a picture, by the first pair that does not hold. `sees`: the teacher saw the
+ * picture, and may name what neither captions nor boxes do.
+ */
 export function checkGrounding(
   pairs: readonly QuestionAnswer[],
   form: AnswerForm,
   sheet: FactSheet,
+  sees = false,
 ): GroundingReason | undefined {
   for (const pair of pairs) {
-    const reason =
+    const found =
       form === "denial" ? checkDenial(pair, sheet) : (checkQuestion(pair, sheet) ?? checkClaims(pair, sheet));
+    // who saw the picture knows of more than words and boxes do
+    const reason = sees && found === "absent object" ? undefined : found;
     if (reason !== undefined) return reason;
     if (sidesContradict(pair, sheet)) return "left and right";
   }
