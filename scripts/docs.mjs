@@ -88,7 +88,8 @@ function keys(node, prefix) {
     Object.entries(properties).flatMap(([name, child]) => {
       const key = `${prefix}${name}`;
       const inner = [child, ...(child.anyOf ?? [])];
-      const items = inner.map(({ items: each }) => each).find((each) => each?.properties !== undefined);
+      const listed = inner.flatMap(({ items: each }) => (each ? [each, ...(each.anyOf ?? [])] : []));
+      const items = listed.find((each) => each.properties !== undefined);
       const own = seen.has(key) ? [] : [keyRow(key, child, required.includes(name))];
       seen.add(key);
       return [...own, ...keys(child, `${key}.`), ...(items ? keys(items, `${key}[].`) : [])];

@@ -61,14 +61,11 @@ function resolveLora({ rank, alpha, targets }: NonNullable<StageInput["lora"]>):
 }
 
 function resolveData(data: StageInput["data"], images: string | undefined): DataSource[] {
-  if (typeof data === "string") return [{ path: data, images: images ?? dirname(data), weight: 1, mirror: false }];
-  return data.map((each) => ({
-    path: each.path,
-    images: each.images ?? images ?? dirname(each.path),
-    weight: each.weight,
-    mirror: each.mirror,
-    ...given("limit", each.limit),
-  }));
+  return [data].flat().map((each) => {
+    if (typeof each === "string") return { path: each, images: images ?? dirname(each), weight: 1, mirror: false };
+    const { path, weight, mirror, limit } = each;
+    return { path, images: each.images ?? images ?? dirname(path), weight, mirror, ...given("limit", limit) };
+  });
 }
 
 /**

@@ -160,7 +160,9 @@ const lora = z
 
 const stage = z.strictObject({
   name: fileName.describe("What the stage is called in logs, metrics and --set, e.g. align."),
-  data: z.union([path, z.array(dataSource).min(1)]).describe("One file of samples, or several with their weights."),
+  data: z
+    .union([path, z.array(z.union([path, dataSource])).min(1)])
+    .describe("One file of samples, or several, each with its weight or as its path alone."),
   images: path.optional().describe("Folder of the pictures: default the folder of each data file."),
   train: z
     .array(z.enum(partNames))

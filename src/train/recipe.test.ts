@@ -132,6 +132,16 @@ describe("a recipe", () => {
     expect(recipe.output).toBe("runs/more");
   });
 
+  it("takes several files, each as a path or with its weight", () => {
+    const [stage] = read(
+      "name: two\nmodel: { path: m }\nstages: [{ name: s, data: [a/x.json, { path: b/y.json, limit: 9 }], train: [language] }]",
+    ).stages;
+    expect(stage?.data).toEqual([
+      { path: "a/x.json", images: "a", weight: 1, mirror: false },
+      { path: "b/y.json", images: "b", weight: 1, mirror: false, limit: 9 },
+    ]);
+  });
+
   it("lets a tower learn at a fifth of the others' rate, unless told", () => {
     const rates = (rest: string): unknown =>
       read(`name: more\nmodel: { path: m }\nstages: [{ name: s, data: d/x.json, train: [vision, projector]${rest} }]`)
