@@ -1,7 +1,7 @@
 // What people would write under a scene: several sentences in different wordings, and nothing that is not there.
 import { random } from "../data/random.ts";
 import type { Random } from "../data/random.ts";
-import type { Colour, Noun, Place, Scene } from "./scenes.ts";
+import type { Colour, Place, Scene } from "./scenes.ts";
 
 /** Some things of one noun and colour. */
 export interface Named {
@@ -29,7 +29,7 @@ const wheres: Readonly<Record<Place, string>> = {
 const clearly = 0.2;
 
 /** Three different captions of a scene: a list, a list with the place, and a relation where one is clear. */
-export function captionsOf(scene: Scene): string[] {
+export function captionsOf(scene: Scene<string>): string[] {
   const stream = random("captions", scene.seed);
   const groups = stream.shuffle(groupsOf(scene));
   const turned = [...groups].reverse();
@@ -39,8 +39,8 @@ export function captionsOf(scene: Scene): string[] {
 }
 
 /** The things of a scene by noun, in the order in which they were placed. */
-export function groupsOf(scene: Scene): Group[] {
-  const byNoun = new Map<Noun, { colour: Colour; xs: number[]; ys: number[] }>();
+export function groupsOf(scene: Scene<string>): Group[] {
+  const byNoun = new Map<string, { colour: Colour; xs: number[]; ys: number[] }>();
   for (const { noun, colour, x, y } of scene.things) {
     const group = byNoun.get(noun) ?? { colour, xs: [], ys: [] };
     group.xs.push(x);
@@ -73,7 +73,7 @@ function listCaption(groups: readonly Group[], stream: Random): string {
   return stream.pick([`${capital(list)}.`, `A picture of ${list}.`, `A drawing of ${list}.`]);
 }
 
-function placeCaption(groups: readonly Group[], scene: Scene, stream: Random): string {
+function placeCaption(groups: readonly Group[], scene: Scene<string>, stream: Random): string {
   const list = join(groups.map(phrase));
   const place = wheres[scene.place];
   return stream.pick([`${capital(list)} ${place}.`, `${capital(place)}: ${list}.`]);

@@ -12,7 +12,7 @@ export interface QuickstartSize {
   readonly instructEpochs: number;
 }
 
-export const defaultSize: QuickstartSize = { pictures: 600, heldOut: 100, alignEpochs: 2, instructEpochs: 3 };
+export const defaultSize: QuickstartSize = { pictures: 800, heldOut: 100, alignEpochs: 2, instructEpochs: 4 };
 
 /** The files of one quickstart, below one folder. */
 export interface QuickstartFiles {
@@ -59,7 +59,7 @@ model:
   template:  chatml
 stages:
   # the projector learns to say in words what the vision tower sees
-  - { name: align, data: ${quoted(files.captions)}, images: ${quoted(images)}, train: [projector], template: plain,
+  - { name: align, data: ${quoted(files.captions)}, images: ${quoted(images)}, train: [projector],
       batch_size: 32, learning_rate: 2.0e-3, epochs: ${size.alignEpochs} }
   # projector and language model learn to answer questions about pictures
   - { name: instruct, data: ${quoted(files.instruct)}, images: ${quoted(images)}, train: [projector, language],

@@ -156,7 +156,7 @@ async function teach(journey: Journey): Promise<{ told: string }> {
       yield sample;
     }
   };
-  await writeSamples(files.captions, teachCaptions(training, { captions: "all", wording: "plain", seed }));
+  await writeSamples(files.captions, teachCaptions(training, { captions: "all", seed }));
   await writeSamples(files.instruct, counted(teachFacts(training, { seed })));
   const lines = await presenceLines(heldOut, { strategy: "random", seed, statistics: training });
   await writeFileAtomic(files.questions, lines.join(""));

@@ -26,8 +26,8 @@ export const places = ["meadow", "beach", "field of snow", "desert", "lake", "ni
 export type Place = (typeof places)[number];
 
 /** One thing in a scene: its centre and size in fractions of the picture, and its tilt in degrees. */
-export interface Thing {
-  readonly noun: Noun;
+export interface Thing<N extends string = Noun> {
+  readonly noun: N;
   readonly colour: Colour;
   readonly x: number;
   readonly y: number;
@@ -36,10 +36,10 @@ export interface Thing {
 }
 
 /** A picture before it is drawn. All things of one noun share one colour, so that "the red boats" names them. */
-export interface Scene {
+export interface Scene<N extends string = Noun> {
   readonly id: string;
   readonly place: Place;
-  readonly things: readonly Thing[];
+  readonly things: readonly Thing<N>[];
   /** seeds the background's details */
   readonly seed: number;
 }
@@ -57,34 +57,43 @@ const gap = 0.015;
  * give the same scene; a split ("train", "held-out") has its own stream, so no two splits share scenes.
  */
 export function makeScene(seed: number, split: string, index: number): Scene {
-  const stream = random("scene", seed, split, index);
+  return composeScene(`${split}-${String(index).padStart(4, "0")}`, random("scene", seed, split, index), nouns);
+}
+
+/** Such a scene of any words, decided by the stream. */
+export function composeScene<N extends string>(id: string, stream: Random, words: readonly N[]): Scene<N> {
   const place = stream.pick(places);
-  const things: Thing[] = [];
-  const add = (noun: Noun, colour: Colour): void => {
+  const things: Thing<N>[] = [];
+  const add = (noun: N, colour: Colour): void => {
     const thing = things.length < mostThings ? placeThing(stream, noun, colour, things) : undefined;
     if (thing !== undefined) things.push(thing);
   };
   // one of each first: later copies can find the picture full, but two kinds always fit
-  const kinds = stream.sample(nouns, 2 + stream.int(2)).map((noun) => ({ noun, colour: stream.pick(colours) }));
+  const kinds = stream.sample(words, 2 + stream.int(2)).map((noun) => ({ noun, colour: stream.pick(colours) }));
   for (const { noun, colour } of kinds) add(noun, colour);
   for (const { noun, colour } of kinds) {
     for (let copies = stream.pick(counts) - 1; copies > 0; copies--) add(noun, colour);
   }
-  return { id: `${split}-${String(index).padStart(4, "0")}`, place, things, seed: stream.next() };
+  return { id, place, things, seed: stream.next() };
 }
 
 /** The box of a thing in fractions: x1, y1, x2, y2. */
-export function boxOf(thing: Thing): readonly [number, number, number, number] {
+export function boxOf(thing: Thing<string>): readonly [number, number, number, number] {
   const half = thing.size / 2;
   return [thing.x - half, thing.y - half, thing.x + half, thing.y + half];
 }
 
 /** A free spot for one more thing of this noun and colour, or undefined when none was found in a fair number of tries. */
-export function placeThing(stream: Random, noun: Noun, colour: Colour, others: readonly Thing[]): Thing | undefined {
+export function placeThing<N extends string>(
+  stream: Random,
+  noun: N,
+  colour: Colour,
+  others: readonly Thing<N>[],
+): Thing<N> | undefined {
   for (let attempt = 0; attempt < 60; attempt++) {
     const size = smallest + (largest - smallest) * stream.float();
     const free = 1 - size - 2 * gap;
-    const thing: Thing = {
+    const thing: Thing<N> = {
       noun,
       colour,
       x: gap + size / 2 + free * stream.float(),
@@ -97,7 +106,7 @@ export function placeThing(stream: Random, noun: Noun, colour: Colour, others: r
   return undefined;
 }
 
-function apart(a: Thing, b: Thing): boolean {
+function apart(a: Thing<string>, b: Thing<string>): boolean {
   const reach = (a.size + b.size) / 2 + gap;
   return Math.abs(a.x - b.x) >= reach || Math.abs(a.y - b.y) >= reach;
 }

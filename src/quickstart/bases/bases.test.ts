@@ -5,11 +5,14 @@ import { createDirectEngine } from "../../runtime/node.ts";
 import { createTokenizer } from "../../text/tokenizer.ts";
 import { parsePreprocessor } from "../../image/preprocessor.ts";
 import { parseVisionConfig } from "../../models/config.ts";
+import { embeddingName } from "../../models/llama.ts";
 import { colours, nouns, places } from "../scenes.ts";
 import { controls, learnTokenizer } from "./bpe.ts";
 import { makeCrowdedScene, patchClasses } from "./crowded.ts";
+import { startingLanguage } from "./language-start.ts";
+import { noteOf } from "./notes.ts";
 import { readingSamples } from "./reading.ts";
-import { preprocessorJson, visionConfigJson } from "./shapes.ts";
+import { languageConfigJson, preprocessorJson, visionConfigJson } from "./shapes.ts";
 import { trainTower } from "./tower.ts";
 
 describe("the learned vocabulary", () => {
@@ -40,21 +43,58 @@ describe("the learned vocabulary", () => {
   });
 });
 
-test("notes hold the answers to their questions", async () => {
-  const samples = await readingSamples(60, 3);
-  expect(samples.every(({ images }) => images.length === 0)).toBe(true);
-  const first = samples.map(({ conversations: [question, answer] }) => ({
-    text: question!.value,
-    answer: answer!.value,
-  }));
-  const presence = first.flatMap(({ text, answer }) => {
-    const asked = /\nIs there an? (\w+) in the image\?$/.exec(text);
-    return asked ? [{ note: text.slice(0, asked.index), name: asked[1]!, answer }] : [];
+describe("reading matter", () => {
+  test("has no pictures, and notes that hold the answers to its questions", async () => {
+    const samples = await readingSamples(60, 3);
+    expect(samples.every(({ images }) => images.length === 0)).toBe(true);
+    const presence = samples.flatMap(({ conversations: [question, answer] }) => {
+      const asked = /^([A-Z ]+)\nIs there an? (\w+) in the image\?$/.exec(question!.value);
+      return asked ? [{ note: asked[1]!, name: asked[2]!, answer: answer!.value }] : [];
+    });
+    expect(presence.length).toBeGreaterThan(5);
+    for (const { note, name, answer } of presence) {
+      expect(note.split(" ").includes(name.toUpperCase()), `${note} / ${name}`).toBe(answer.startsWith("Yes"));
+    }
   });
-  expect(presence.length).toBeGreaterThan(5);
-  for (const { note, name, answer } of presence) {
-    expect(new RegExp(`\\b${name}`).test(note), `${note} / ${name}`).toBe(answer.startsWith("Yes"));
-  }
+
+  test("checks say yes to what the note names and no to the rest", async () => {
+    const samples = await readingSamples(40, 4);
+    const checks = samples.filter(({ id }) => id.endsWith("-checks"));
+    expect(checks).toHaveLength(40);
+    for (const { conversations } of checks) {
+      const named = new Set(conversations[0]!.value.split("\n")[0]!.toLowerCase().split(" "));
+      for (const verdict of conversations[1]!.value.split(", ")) {
+        const [word, said] = verdict.split(" ") as [string, string];
+        expect(said).toBe(named.has(word) ? "yes" : "no");
+      }
+    }
+  });
+
+  test("a note names the thing that covers a cell, in its colour, and the place elsewhere", () => {
+    const thing = { noun: "boat", colour: "red", x: 0.125, y: 0.375, size: 0.22, tilt: 0 } as const;
+    const cells = noteOf({ id: "one", place: "night sky", things: [thing], seed: 0 }).split(" ");
+    expect(cells).toEqual([...Array(4).fill("SKY"), "RED", "BOAT", ...Array(11).fill("SKY")]);
+  });
+});
+
+test("a language model starts with words that look alike in every script, and heads that look for the same", async () => {
+  const start = await startingLanguage(["Ġboat", "ĠBOAT", "Boat", "Ġcat"], 0, { ...languageConfigJson, vocab_size: 4 });
+  const embedding = await start.load(embeddingName);
+  const width = languageConfigJson.hidden_size;
+  const cosine = (a: number, b: number): number => {
+    const [x, y] = [a, b].map((id) => embedding.subarray(id * width, (id + 1) * width)) as [Float32Array, Float32Array];
+    const dot = (p: Float32Array, q: Float32Array): number => p.reduce((sum, value, i) => sum + value * q[i]!, 0);
+    return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y));
+  };
+  expect(cosine(0, 1)).toBeGreaterThan(0.65);
+  expect(cosine(0, 2)).toBeGreaterThan(0.65);
+  expect(Math.abs(cosine(0, 3))).toBeLessThan(0.45);
+  const [q, k] = [
+    await start.load("model.layers.1.self_attn.q_proj.weight"),
+    await start.load("model.layers.1.self_attn.k_proj.weight"),
+  ];
+  expect(k.subarray(0, k.length / 2)).toEqual(q.subarray(0, q.length / 2));
+  expect(k.subarray(k.length / 2)).not.toEqual(q.subarray(q.length / 2));
 });
 
 test("patches are named after what lies on their middle", () => {

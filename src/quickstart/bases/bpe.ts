@@ -12,14 +12,18 @@ interface Word {
   readonly count: number;
 }
 
+export interface LearnedTokenizer {
+  readonly tokenizerJson: object;
+  readonly tokenizerConfig: object;
+  /** by id, bytes as GPT-2's letters: "Ġ" stands for a space */
+  readonly pieces: readonly string[];
+}
+
 /**
  * Merges the most frequent pair of neighbouring pieces until the vocabulary has `size` entries (controls and all 256
  * bytes included). Ties go to the pair that comes first in code-unit order, so that the result depends on nothing else.
  */
-export function learnTokenizer(
-  texts: Iterable<string>,
-  size: number,
-): { tokenizerJson: object; tokenizerConfig: object } {
+export function learnTokenizer(texts: Iterable<string>, size: number): LearnedTokenizer {
   const letters = byteLetters();
   const words = countWords(texts, letters);
   const vocabulary = [...controls, ...[...letters].sort()];
@@ -31,7 +35,7 @@ export function learnTokenizer(
     vocabulary.push(pair.join(""));
     for (const word of words) mergeIn(word, pair);
   }
-  return { tokenizerJson: tokenizerFile(vocabulary, merges), tokenizerConfig };
+  return { tokenizerJson: tokenizerFile(vocabulary, merges), tokenizerConfig, pieces: vocabulary };
 }
 
 function countWords(texts: Iterable<string>, letters: readonly string[]): Word[] {

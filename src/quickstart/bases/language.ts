@@ -3,8 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeSamples } from "../../data/samples.ts";
 import { type Shape, sizeOf } from "../../graph/tensor.ts";
-import { parseLanguageConfig } from "../../models/config.ts";
-import { embeddingName, languageShapes } from "../../models/llama.ts";
+import { embeddingName } from "../../models/llama.ts";
 import { openLlava } from "../../models/node.ts";
 import { memoryWeights, type PartWeights } from "../../models/weights.ts";
 import type { Engine } from "../../runtime/engine.ts";
@@ -13,8 +12,8 @@ import { train } from "../../train/run.ts";
 import { learnTokenizer } from "./bpe.ts";
 import { writeLanguage } from "./files.ts";
 import { readingSamples } from "./reading.ts";
-import { languageConfigJson, vocabularySize } from "./shapes.ts";
-import { startingWeights } from "./start.ts";
+import { vocabularySize } from "./shapes.ts";
+import { startingLanguage } from "./language-start.ts";
 
 export interface LanguageOptions {
   readonly engine: Engine;
@@ -36,13 +35,7 @@ export async function trainLanguage(folder: string, options: LanguageOptions): P
   await writeSamples(join(scratch, "reading.json"), reading);
   const texts = reading.flatMap(({ conversations }) => conversations.map(({ value }) => value));
   const files = learnTokenizer(texts, vocabularySize);
-  const config = parseLanguageConfig(languageConfigJson, "the tiny language model");
-  await writeLanguage(
-    join(scratch, "untrained"),
-    startingWeights(languageShapes(config), deviation, "language start", seed),
-    files,
-    "F32",
-  );
+  await writeLanguage(join(scratch, "untrained"), await startingLanguage(files.pieces, seed), files, "F32");
   const recipe = parseRecipe(JSON.stringify(readingRecipe({ vision, scratch, seed, steps })), "reading recipe");
   await train(recipe, {
     engine,
@@ -88,9 +81,4 @@ async function withoutAddedRows(language: PartWeights): Promise<PartWeights> {
     tensors.set(name, { shape: kept, data: (await language.load(name)).subarray(0, sizeOf(kept)) });
   }
   return memoryWeights(tensors);
-}
-
-function deviation(name: string, inputs: number): number {
-  if (name === embeddingName) return 0.05;
-  return (/(o_proj|down_proj)\.weight$/.test(name) ? 0.5 : 1) / Math.sqrt(inputs);
 }

@@ -32,7 +32,7 @@ export const preprocessorJson = {
   do_convert_rgb: true,
 } as const;
 
-export const vocabularySize = 768;
+export const vocabularySize = 1024;
 
 /** A LLaMA decoder with tied embeddings. */
 export const languageConfigJson = {
@@ -41,7 +41,7 @@ export const languageConfigJson = {
   vocab_size: vocabularySize,
   hidden_size: 128,
   intermediate_size: 384,
-  num_hidden_layers: 3,
+  num_hidden_layers: 4,
   num_attention_heads: 4,
   num_key_value_heads: 4,
   max_position_embeddings: 1024,

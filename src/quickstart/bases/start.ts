@@ -22,6 +22,6 @@ export function startingWeights(
 }
 
 /** A normal number from two uniform ones (Box and Muller 1958). */
-function normal(a: number, b: number): number {
+export function normal(a: number, b: number): number {
   return Math.sqrt(-2 * Math.log(1 - a)) * Math.cos(2 * Math.PI * b);
 }
