@@ -30,7 +30,7 @@ async function preview(file: string, options: Options): Promise<void> {
     throw new InputError("PREVIEW_MODEL", { expected, got, fix: "name the recipe or the model that will read them" });
   }
   const wanted = options.id === undefined ? undefined : new Set(options.id);
-  const color = process.stdout.isTTY && process.env["NO_COLOR"] === undefined;
+  const color = process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "";
   let [index, shown] = [0, 0];
   for await (const sample of streamSamples(file)) {
     if (wanted === undefined ? index++ < options.skip : !wanted.has(sample.id)) continue;

@@ -66,7 +66,7 @@ describe("the live view", () => {
       /[⠁-⣿]/,
       /loss 0\.200 {3}◆ held-out 1\.500 \(best 1\.500 at step 20\) {3}pope 80\.0 % right/,
       /1,000 tokens\/s {3}0\.50 s a step {3}learning rate 1\.0e-5 {3}gradient norm 2\.0 {3}memory \d/,
-      /asked {2}What is it\?\nsays {3}A \?\[31mdog\ndata {3}A dog\./,
+      /asked {2}What is it\?\nsays {3}A \uFFFD\[31mdog\ndata {3}A dog\./,
     ]) {
       expect(text).toMatch(shown);
     }

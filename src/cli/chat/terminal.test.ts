@@ -15,7 +15,15 @@ function start(...args: string[]): void {
   const command = [process.execPath, main, "chat", "model", ...args].map((each) => `'${each}'`).join(" ");
   const env = ["-e", `XDG_STATE_HOME=${chat.folder}`, "-e", "COLORTERM=truecolor"];
   const size = ["-x", "72", "-y", "30"];
-  tmux("new-session", "-d", ...size, "-c", chat.folder, ...env, `${command}; echo ended with $?; sleep 60`);
+  tmux(
+    "new-session",
+    "-d",
+    ...size,
+    "-c",
+    chat.folder,
+    ...env,
+    `unset NO_COLOR; ${command}; echo ended with $?; sleep 60`,
+  );
 }
 
 const screen = (): string => tmux("capture-pane", "-p");
