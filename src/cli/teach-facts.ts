@@ -5,7 +5,7 @@ import { teachCaptions } from "../teacher/facts/captions.ts";
 import { defaultMixture } from "../teacher/facts/kinds.ts";
 import type { PresenceBalance } from "../teacher/facts/plan.ts";
 import type { Mixture } from "../teacher/facts/survey.ts";
-import { teachFacts } from "../teacher/facts/teach.ts";
+import { teachFacts, type AnswerForm } from "../teacher/facts/teach.ts";
 import { interruptible } from "./interrupt.ts";
 import { startProgress } from "./progress.ts";
 import { parseMixture, type Pictures } from "./teaching.ts";
@@ -20,6 +20,7 @@ export interface FactsFlags {
   readonly captions: "one" | "all";
   readonly balance: PresenceBalance;
   readonly smallest: number;
+  readonly answers: AnswerForm;
 }
 
 /** Writes conversations made from captions and boxes by code. */
@@ -28,8 +29,8 @@ export async function teachByCode(
   { out, kinds, images, ...options }: FactsFlags,
 ): Promise<{ samples: number; kinds: readonly { name: string }[] }> {
   const mixture: { mixture?: Mixture } = kinds === undefined ? {} : { mixture: parseMixture(kinds) };
-  const { seed, turns, balance, smallest } = options;
-  const samples = teachFacts(pictures, { ...mixture, seed, turns, balance, smallest });
+  const { seed, turns, balance, smallest, answers } = options;
+  const samples = teachFacts(pictures, { ...mixture, seed, turns, balance, smallest, answers });
   const asked = Object.entries({ ...defaultMixture, ...mixture.mixture }).filter(([, amount]) => amount > 0);
   const written = await writeCounted(out, pictures.count, samples, images);
   return { samples: written, kinds: asked.map(([name]) => ({ name })) };

@@ -15,7 +15,12 @@ export function addFactsOptions(verb: Command): Command {
         .choices(["object", "picture"])
         .default("object"),
     )
-    .option("--smallest <share>", "facts: ask after objects that cover this share of a picture", decimal(0, 1), 0.001);
+    .option("--smallest <share>", "facts: ask after objects that cover this share of a picture", decimal(0, 1), 0.001)
+    .addOption(
+      new Option("--answers <form>", "facts: wordings of many forms, or the test questions' with a short answer")
+        .choices(["varied", "short"])
+        .default("varied"),
+    );
 }
 
 /** What teachers that are models read, at an endpoint or here. */

@@ -16,6 +16,8 @@ import type { Random } from "../../data/random.ts";
 export interface AnyKind {
   readonly name: FactKindName;
   readonly alone: boolean;
+  /** whether it has the fixed short-answer form that `examine` gives */
+  readonly short: boolean;
   readonly balance?: { readonly share: number };
   /** the answers to be balanced, one for each candidate */
   answers(context: FactContext): readonly string[];
@@ -72,6 +74,7 @@ function row<Candidate>(name: FactKindName, kind: FactKind<Candidate>): AnyKind 
   return {
     name,
     alone: kind.alone,
+    short: kind.exam !== undefined,
     ...(balance === undefined ? {} : { balance: { share: balance.share } }),
     answers: (context) => (balance === undefined ? [] : kind.find(context).map((found) => balance.answer(found))),
     ask: (context, want, keep, random) => {

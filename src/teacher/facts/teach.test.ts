@@ -67,6 +67,21 @@ describe("facts", () => {
     await fc.assert(all, { numRuns: 20 });
   });
 
+  test("short answers in the wording of test questions; kinds without one keep theirs", async () => {
+    const pictures = drawn(60, 9);
+    const mixture = { presence: 6, count: 2, list: 1 };
+    const samples = await collect(teachFacts(pictures, { seed: 3, mixture, answers: "short" }));
+    expectTrue(samples, pictures);
+    const asked = samples.flatMap((sample) => pairs(sample));
+    const of = (wanted: string): typeof asked => asked.filter(({ kind }) => kind === wanted);
+    for (const kind of ["presence", "count", "list"]) expect(of(kind).length, kind).toBeGreaterThan(20);
+    for (const { question, answer } of of("presence")) {
+      expect(question).toMatch(/^(Is|Are) there .* in the image\?$/);
+      expect(answer).toMatch(/^(Yes|No)$/);
+    }
+    for (const { answer } of of("count")) expect(answer).toMatch(/^\d+$/);
+  });
+
   test("as many yes as no for every object, nothing asked twice of a picture", async () => {
     const samples = await collect(teachFacts(drawn(300, 7), { seed: 1 }));
     const balance = new Map<string, number>();

@@ -18,8 +18,12 @@ export interface FactsOptions {
   readonly smallest?: number;
   /** what holds as many yes as no: every object over the whole source ("object", unless told) or every picture */
   readonly balance?: PresenceBalance;
+  /** wordings: of many forms ("varied", unless told), or, for kinds that have one, the short-answer form of test questions */
+  readonly answers?: AnswerForm;
   readonly seed?: number;
 }
+
+export type AnswerForm = "varied" | "short";
 
 /** Stands for the picture in a human turn. */
 const placeholder = "<image>\n";
@@ -35,7 +39,7 @@ const placeholder = "<image>\n";
  */
 export async function* teachFacts(source: PictureSource, options: FactsOptions = {}): AsyncGenerator<Sample> {
   const resolved = resolve(options);
-  const { mixture, turns, seed } = resolved;
+  const { mixture, turns, answers, seed } = resolved;
   const read = await rereadable(source);
   const survey = await surveySource(read, resolved);
   let place = 0;
@@ -47,8 +51,9 @@ export async function* teachFacts(source: PictureSource, options: FactsOptions =
     const alone: Asked[] = [];
     for (const kind of factKinds) {
       const stream = random(seed, "facts", kind.name, picture.id);
-      const asks = askKind(kind, context, wanted(mixture[kind.name], seed, kind.name, picture), survey, stream);
-      for (const ask of asks) (kind.alone ? alone : short).push({ ...ask, kind: kind.name });
+      const want = wanted(mixture[kind.name], seed, kind.name, picture);
+      for (const ask of askKind(kind, answers, context, want, survey, stream))
+        (kind.alone ? alone : short).push({ ...ask, kind: kind.name });
     }
     const talks = split(inOrder(random(seed, "order", picture.id).shuffle(short)), turns);
     const samples = [...talks, ...alone.map((ask) => [ask])];
@@ -61,10 +66,19 @@ interface Asked extends Ask {
   readonly kind: FactKindName;
 }
 
-function askKind(kind: AnyKind, context: FactContext, want: number, survey: Survey, stream: Random): Ask[] {
+function askKind(
+  kind: AnyKind,
+  answers: AnswerForm,
+  context: FactContext,
+  want: number,
+  survey: Survey,
+  stream: Random,
+): Ask[] {
   // which objects are asked after is planned, also how many
   const most = kind.name === "presence" ? Number.MAX_SAFE_INTEGER : want;
-  return most === 0 ? [] : kind.ask(context, most, survey.keep.get(kind.name) ?? new Map(), stream);
+  if (most === 0) return [];
+  const ask = answers === "short" && kind.short ? kind.examine : kind.ask;
+  return ask(context, most, survey.keep.get(kind.name) ?? new Map(), stream);
 }
 
 /** Puts a question after an object's presence before every question that gives the object away. */
@@ -104,11 +118,19 @@ function sampleOf(id: string, image: string, asks: readonly Asked[]): Sample {
   };
 }
 
-function resolve({ mixture = {}, turns = 8, smallest = 0.001, balance = "object", seed = 0 }: FactsOptions): {
+function resolve({
+  mixture = {},
+  turns = 8,
+  smallest = 0.001,
+  balance = "object",
+  answers = "varied",
+  seed = 0,
+}: FactsOptions): {
   readonly mixture: Mixture;
   readonly turns: number;
   readonly smallest: number;
   readonly balance: PresenceBalance;
+  readonly answers: AnswerForm;
   readonly seed: number;
 } {
   for (const [kind, amount] of Object.entries(mixture)) {
@@ -140,7 +162,7 @@ function resolve({ mixture = {}, turns = 8, smallest = 0.001, balance = "object"
   if (!(smallest >= 0 && smallest <= 1)) {
     throw new InputError("FACTS_OPTION", { expected: "a share from 0 to 1", got: String(smallest), where: "smallest" });
   }
-  return { mixture: { ...defaultMixture, ...mixture }, turns, smallest, balance, seed };
+  return { mixture: { ...defaultMixture, ...mixture }, turns, smallest, balance, answers, seed };
 }
 
 function changed(got: string): InputError {
