@@ -20,6 +20,7 @@ import { withAssistant } from "./assistant.ts";
 import { interruptible } from "./interrupt.ts";
 import { log, startProgress } from "./progress.ts";
 import { meetingOf, refreshCopyIfAny } from "./teach-queue.ts";
+import { isPoolFile, localPath } from "./teach-readers.ts";
 import { done, explain, note } from "./teach-view.ts";
 import type { Pictures } from "./teaching.ts";
 
@@ -169,18 +170,13 @@ async function withTeacher<T>(flags: EndpointFlags, work: (teacher: Teacher) => 
   );
 }
 
-/** The folder in "local:FOLDER". */
-function localPath(teacher: string): string | undefined {
-  return teacher.startsWith("local:") ? teacher.slice("local:".length) : undefined;
-}
-
 /** What a plan needs to know of a model that is not loaded for it. */
 const inProcess = { concurrency: 1, price: free };
 
 /** One endpoint at an address, or several from a file. */
 async function openTeacher(flags: EndpointFlags): Promise<Teacher> {
   const { teacher, model, keyEnv, concurrency, rpm, tpm, price } = flags;
-  if (/\.ya?ml$/.test(teacher)) {
+  if (isPoolFile(teacher)) {
     const pool = await readPool(teacher);
     const lost = (url: string, { message }: Error): void => log(`no more requests to ${url}: ${message}`);
     return { endpoint: openPool(pool.members, lost), model: model ?? pool.model };
@@ -206,7 +202,7 @@ function openBatches({ teacher, keyEnv, queue }: EndpointFlags): BatchApi {
     const fix = "leave one of them out: a batch goes on at the endpoint without a worker";
     throw new InputError("QUEUE_BATCH", { expected: "--queue or --batch", got: "both", where: "--batch", fix });
   }
-  if (/\.ya?ml$/.test(teacher)) {
+  if (isPoolFile(teacher)) {
     const fix = "name one endpoint's address, or leave --batch out";
     throw new InputError("BATCH_POOL", { expected: "one endpoint for batches", got: "several", where: teacher, fix });
   }
@@ -249,7 +245,7 @@ async function openOpinions(
   flags: EndpointFlags,
 ): Promise<NonNullable<TeacherOptions["opinions"]>> {
   const { judge, judgeAt = flags.teacher, judgePrice, blindTest, keyEnv, concurrency } = flags;
-  if (judge !== undefined && (/\.ya?ml$/.test(judgeAt) || localPath(judgeAt) !== undefined)) {
+  if (judge !== undefined && (isPoolFile(judgeAt) || localPath(judgeAt) !== undefined)) {
     const [expected, got] = ["the judge's address", judgeAt];
     throw new InputError("JUDGE_ADDRESS", { expected, got, where: judgeAt, fix: "add --judge-at URL" });
   }

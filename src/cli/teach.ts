@@ -11,6 +11,7 @@ import { askEndpoint, planEndpoint, type EndpointFlags } from "./teach-endpoint.
 import { addLedgerVerbs } from "./teach-ledger.ts";
 import { addEndpointOptions, addFactsOptions } from "./teach-options.ts";
 import { describePlan, planToJson } from "./teach-plan.ts";
+import { refuseUnread } from "./teach-readers.ts";
 import { addTeachReport, writeCard, type CardFlags } from "./teach-report.ts";
 import { teachByCode, writeAlignment, type FactsFlags } from "./teach-facts.ts";
 import { divide, unpackPictures, writeQuestions } from "./teaching.ts";
@@ -63,6 +64,7 @@ async function teach(path: string, options: Options, command: Command): Promise<
   if (out === undefined) {
     command.error("required option '--out <file>' not specified", { code: "commander.missingMandatoryOptionValue" });
   }
+  await refuseUnread(command, options);
   refuseOverwrite(path, out, ...[align, options.card].filter((file) => file !== undefined));
   if (questions !== undefined && keepOut === 0) {
     const [expected, got] = ["pictures to ask about that training does not see", "none"];
