@@ -1,10 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import sharp from "sharp";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { runLlava } from "../../test/process.ts";
 import { makeDatabase, postgres, type Database } from "../queue/postgres.fixture.ts";
 import { fakeEndpoint, type FakeEndpoint } from "../teacher/endpoint.fixture.ts";
 import { run } from "./run.fixture.ts";
@@ -98,4 +99,56 @@ describe.skipIf(!postgres.present)("llava teach --queue (needs PostgreSQL)", () 
     await run("teach", "export", at("two.json"), at("attempts.csv"), ...queue);
     expect(readFileSync(at("attempts.csv"), "utf8").trim().split("\n")).toHaveLength(1 + 7);
   });
+
+  it("sends pictures that each worker has itself: each once, and the outputs are the same", async () => {
+    const colours = {
+      dog: "#ff0000",
+      cat: "#00ff00",
+      car: "#0000ff",
+      bus: "#ffff00",
+      tree: "#00ffff",
+      boat: "#ff00ff",
+    };
+    for (const [name, colour] of Object.entries(colours)) await draw(join(source, `${name}.jpg`), colour);
+    // machines share a database, and no disk
+    cpSync(source, at("elsewhere"), { recursive: true });
+    const queue = ["--queue", database.url, "--queue-name", "seen", "--with-pictures"];
+    const two = [...ask("two.json"), ...queue].map((word) => (word === source ? at("elsewhere") : word));
+    const both = [[...ask("one.json"), ...queue], two].map((args) => runLlava(args, { cwd: folder }));
+    for (const { code, stdout, stderr } of await Promise.all(both)) {
+      expect(code, stderr).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ samples: 5, in_doubt: 1 });
+    }
+    expect(readFileSync(at("two.json"), "utf8")).toBe(readFileSync(at("one.json"), "utf8"));
+    expect(server.asked).toHaveLength(6);
+    for (const { context, pictures } of server.asked) {
+      const name = /A (\w+) near/.exec(context)?.[1] as keyof typeof colours;
+      expect(pictures).toHaveLength(1);
+      expect(await shown(pictures[0]!), name).toEqual({ width: 512, height: 256, colour: colours[name] });
+    }
+
+    // another picture under the same name is another request; what is in doubt is left
+    await draw(join(source, "cat.jpg"), "#ffffff");
+    expect(JSON.parse(await run(...ask("one.json"), ...queue))).toMatchObject({ samples: 5, in_doubt: 1 });
+    expect(server.asked).toHaveLength(7);
+    expect(await shown(server.asked[6]!.pictures[0]!)).toMatchObject({ colour: "#ffffff" });
+    // and without pictures all of them are
+    const blind = queue.slice(0, -1);
+    expect(JSON.parse(await run(...ask("one.json"), ...blind))).toMatchObject({ samples: 6 });
+    expect(server.asked.slice(7).map(({ pictures }) => pictures)).toEqual(Array.from({ length: 6 }, () => []));
+  });
 });
+
+async function draw(path: string, background: string): Promise<void> {
+  const picture = sharp({ create: { width: 1024, height: 512, channels: 3, background } });
+  writeFileSync(path, await picture.jpeg({ quality: 100 }).toBuffer());
+}
+
+/** What a picture's address holds: its size, and its colour without the noise of JPEG. */
+async function shown(url: string): Promise<{ width: number; height: number; colour: string }> {
+  const picture = sharp(Buffer.from(url.split(",")[1] ?? "", "base64"));
+  const { width, height } = await picture.metadata();
+  const { channels } = await picture.stats();
+  const colour = channels.map(({ mean }) => (mean > 127 ? "ff" : "00")).join("");
+  return { width, height, colour: `#${colour}` };
+}

@@ -7,7 +7,12 @@ interface Asked {
   readonly context: string;
   readonly model: string;
   readonly nonce: string;
+  /** addresses of the pictures that came along */
+  readonly pictures: readonly string[];
 }
+
+/** Words alone, or pictures and words. */
+type Content = string | readonly { readonly text?: string; readonly image_url?: { readonly url: string } }[];
 
 export interface FakeEndpoint {
   readonly base: string;
@@ -43,10 +48,10 @@ export async function fakeEndpoint(behaviour: Behaviour, options: number | FakeO
     let body = "";
     incoming.on("data", (chunk: Buffer) => (body += chunk.toString()));
     incoming.on("end", () => {
-      const { messages, model } = JSON.parse(body) as { messages: { content: string }[]; model: string };
-      const context = messages.at(-1)?.content ?? "";
+      const { messages, model } = JSON.parse(body) as { messages: { content: Content }[]; model: string };
+      const { context, pictures } = read(messages.at(-1)?.content ?? "");
       const nonce = String(incoming.headers["idempotency-key"] ?? asked.length);
-      asked.push({ at: performance.now(), context, model, nonce });
+      asked.push({ at: performance.now(), context, model, nonce, pictures });
       const charge = (text = ""): string => {
         charges.set(nonce, (idempotent ? 0 : (charges.get(nonce) ?? 0)) + fakeCost * times);
         return JSON.stringify({ model, choices: [{ finish_reason: "stop", message: { content: text } }], usage });
@@ -67,6 +72,14 @@ export async function fakeEndpoint(behaviour: Behaviour, options: number | FakeO
       server.closeAllConnections();
       server.close();
     },
+  };
+}
+
+function read(content: Content): { context: string; pictures: string[] } {
+  if (typeof content === "string") return { context: content, pictures: [] };
+  return {
+    context: content.flatMap(({ text }) => text ?? []).join("\n"),
+    pictures: content.flatMap(({ image_url }) => image_url?.url ?? []),
   };
 }
 
