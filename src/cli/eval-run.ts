@@ -56,7 +56,7 @@ export async function askSide({ model, assistant, task }: Asked, flags: RunFlags
 }
 
 /** Pictures that question files hold become files, but those that are there. */
-async function unpackQuestions({ pictures }: Task, paths: readonly string[], folder: string): Promise<void> {
+export async function unpackQuestions({ pictures }: Task, paths: readonly string[], folder: string): Promise<void> {
   if (pictures === undefined) return;
   for (const path of paths) {
     const progress = startProgress({ label: "unpack", unit: "pictures" });

@@ -1,4 +1,5 @@
 // The live view of a stage as lines: how far it is, its losses as a plot, its figures, a sample answer.
+import { shareName } from "../train/metrics.ts";
 import { grouped, showBytes, showSeconds } from "./output.ts";
 import { plot } from "./plot.ts";
 import type { Line, Piece } from "./screen.ts";
@@ -73,7 +74,13 @@ function losses({ losses: all, evaluations }: StageState): Line {
     ...(best?.held_out_loss === undefined
       ? []
       : [{ text: ` (best ${best.held_out_loss.toFixed(3)} at step ${grouped(best.step)})`, style: "dim" } as const]),
-    ...(score === undefined ? [] : [{ text: `   ${score.task} ${(100 * score.accuracy).toFixed(1)} % right` }]),
+    ...(score === undefined
+      ? []
+      : [
+          {
+            text: `   ${score.task} ${(100 * score.accuracy).toFixed(1)} % ${score.figure === undefined ? "right" : shareName(score)}`,
+          },
+        ]),
   ];
 }
 

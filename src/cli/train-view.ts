@@ -1,6 +1,6 @@
 // What a person sees of a training run: sums as a table, then one progress line per phase.
 import type { TrainEvent } from "../train/events.ts";
-import type { EvaluationMetrics } from "../train/metrics.ts";
+import { type EvaluationMetrics, shareName } from "../train/metrics.ts";
 import { grouped, table } from "./output.ts";
 import { log, type Progress, startProgress } from "./progress.ts";
 
@@ -96,7 +96,11 @@ function describe(
 function describeEvaluation({ stage, step, steps, held_out_loss, score, best }: EvaluationMetrics): string {
   const found = [
     held_out_loss === undefined ? [] : [`held-out loss ${held_out_loss.toFixed(3)}`],
-    score === undefined ? [] : [`${score.task} ${(100 * score.accuracy).toFixed(1)} %`],
+    score === undefined
+      ? []
+      : [
+          `${score.task} ${(100 * score.accuracy).toFixed(1)} %${score.figure === undefined ? "" : ` ${shareName(score)}`}`,
+        ],
     best ? ["the best so far"] : [],
   ].flat();
   return `${stage}, step ${grouped(step)} of ${grouped(steps)}: ${found.join(", ")}`;

@@ -1,4 +1,6 @@
-// Every task by its name: a new one is a file in tasks/ and a name here.
+// Every task by its name: a new one is a file in tasks/, a row here, and its name in data/task-names.ts.
+import type { TaskName } from "../data/task-names.ts";
+import type { Task } from "./task.ts";
 import { captions } from "./tasks/captions.ts";
 import { gqa } from "./tasks/gqa.ts";
 import { llavabench } from "./tasks/llavabench.ts";
@@ -27,4 +29,4 @@ export const tasks = {
   mmstar,
   captions,
   llavabench,
-} as const;
+} as const satisfies Readonly<Record<TaskName, Task>>;

@@ -60,6 +60,8 @@ export interface Task<F extends string = string> {
   readonly figures: (sums: Sums) => Readonly<Record<F, number>>;
   /** figures that are no shares of one, hence not shown in percent */
   readonly points?: readonly string[];
+  /** the share that training goes by, where it is not `accuracy` */
+  readonly compared?: F;
   /** nothing is generated: the answer is the letter of the option that the model holds likeliest */
   readonly ranked?: true;
   /** graded by a judge afterwards: `grade` says nothing */

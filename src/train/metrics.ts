@@ -26,9 +26,16 @@ export interface StepMetrics {
 export interface QuestionScore {
   readonly task: string;
   readonly n: number;
-  /** 0–1 */
+  /** 0–1; what training goes by */
   readonly accuracy: number;
+  /** which figure `accuracy` is, for a task that has none of that name */
+  readonly figure?: string;
   readonly [figure: string]: unknown;
+}
+
+/** What a score is a share of: "right answers", or the figure's name. */
+export function shareName({ figure }: Pick<QuestionScore, "figure">): string {
+  return figure?.replaceAll("_", " ") ?? "right answers";
 }
 
 /** What the model says about a held-out picture, and what the data says. */

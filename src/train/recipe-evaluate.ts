@@ -1,5 +1,6 @@
 // Fills in what a stage's `evaluate` leaves open, and refuses what contradicts itself: nothing to look at, or to compare.
 import { dirname } from "node:path";
+import { judgedTasks } from "../data/task-names.ts";
 import { given } from "./recipe-given.ts";
 import { recipeError, type RecipeSource } from "./recipe-issues.ts";
 import type { StageInput } from "./recipe-schema.ts";
@@ -57,6 +58,11 @@ function refuseContradictions(
   }
   if (heldOut === undefined && answers !== undefined && answers > 0) {
     throw recipeError(source, [...path, "answers"], "held_out, to ask about its samples", `${answers} without it`);
+  }
+  const task = typeof questions === "object" ? questions.task : undefined;
+  if (task !== undefined && judgedTasks.includes(task)) {
+    const fix = "ask its questions afterwards: llava eval, then llava eval judge";
+    throw recipeError(source, [...path, "questions", "task"], "a task that needs no judge", task, fix);
   }
   if (best === "loss" && heldOut === undefined) {
     throw recipeError(source, [...path, "best"], "held_out, to have a loss to compare", "none");

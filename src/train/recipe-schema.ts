@@ -1,5 +1,6 @@
 // Every key that a recipe may hold, with its meaning and default; docs/recipe.schema.json is made from it.
 import { z } from "zod";
+import { taskNames } from "../data/task-names.ts";
 import { loraTargets } from "../models/lora.ts";
 import { templates } from "../text/templates.ts";
 import { optimiserNames, optimisers } from "./optimisers/registry.ts";
@@ -118,7 +119,10 @@ const evaluate = z
         path,
         z.strictObject({
           ...picturedFile,
-          task: z.enum(["pope", "vqa"]).default("pope").describe("How they are read and scored, as in llava eval."),
+          task: z
+            .enum(taskNames)
+            .default("pope")
+            .describe("How they are read and scored, as in llava eval: any task that needs no judge."),
           limit: count.optional().describe("Ask only the first so many."),
         }),
       ])

@@ -1,5 +1,6 @@
 // A recipe as training reads it: what to join, what to train on, every default filled in.
 import { stringify } from "yaml";
+import type { TaskName } from "../data/task-names.ts";
 import type { OptimiserName } from "./optimisers/registry.ts";
 import type { Lora } from "../models/lora.ts";
 
@@ -25,7 +26,8 @@ export interface PicturedFile {
 }
 
 export interface QuestionsRecipe extends PicturedFile {
-  readonly task: "pope" | "vqa";
+  /** one that needs no judge */
+  readonly task: TaskName;
   /** ask the first so many only */
   readonly limit?: number;
 }

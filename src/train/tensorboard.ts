@@ -77,6 +77,6 @@ function scalarsOf({ loss, grad_norm, learning_rates, tokens, seconds }: StepMet
 function foundBy({ held_out_loss, score }: EvaluationMetrics): Scalars {
   return {
     ...(held_out_loss !== undefined && { held_out_loss }),
-    ...(score !== undefined && { [`accuracy/${score.task}`]: score.accuracy }),
+    ...(score !== undefined && { [`${score.figure ?? "accuracy"}/${score.task}`]: score.accuracy }),
   };
 }

@@ -45,6 +45,8 @@ export const captions: Task<Figure> = {
     rouge_l: share(sums["rouge"] ?? 0, sums["n"] ?? 0),
   }),
   points: ["cider"],
+  // CIDEr counts rarity among the questions: of few it says little, and it is no share
+  compared: "rouge_l",
 };
 
 function wordsOf({ labels, label }: Answered["question"]): string[][] {

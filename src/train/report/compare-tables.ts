@@ -81,7 +81,7 @@ function stageRows(stage: string, runs: readonly RunFigures[]): Row[] {
     row("steps", "steps", showCount),
     row("loss at the end", "loss", showLoss, "low"),
     row("best held-out loss", "held_out_loss", showLoss, "low"),
-    row("right answers", "score", showPercent, "high"),
+    row("score while training", "score", showPercent, "high"),
     row("tokens trained", "supervised_tokens", showCount),
     row("tokens/s", "tokens_per_second", (value) => showCount(Math.round(value)), "high"),
     row("time", "seconds", showDuration, "low"),

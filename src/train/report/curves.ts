@@ -1,5 +1,5 @@
 // A report's curves: a card a stage, with loss large, and rates, gradient norms and speed small.
-import type { StepMetrics } from "../metrics.ts";
+import { shareName, type StepMetrics } from "../metrics.ts";
 import { chart, type Curve, legend } from "./chart.ts";
 import { finite, type Point, runningMean } from "./curve.ts";
 import type { StageReport } from "./data.ts";
@@ -44,14 +44,15 @@ function lossLines({ points, evaluations }: StageReport): Curve[] {
 
 function smallCharts({ points, evaluations }: StageReport): Html[] {
   const scored = evaluations.filter(({ score }) => score !== undefined);
+  const share = `${shareName(scored.at(-1)?.score ?? {})}, %`;
   const answers: Curve = {
-    name: "right answers, %",
+    name: share,
     line: scored.map(({ step, score }) => ({ x: step, y: 100 * score!.accuracy })),
     dots: true,
     tone: 1,
   };
   return [
-    ...(scored.length === 0 ? [] : [small("right answers, %", [answers])]),
+    ...(scored.length === 0 ? [] : [small(share, [answers])]),
     small("learning rate", rateLines(points)),
     small("gradient norm", [smoothed("gradient norm", points, ({ grad_norm }) => grad_norm)], true),
     small("tokens/s", [smoothed("tokens/s", points, ({ tokens, seconds }) => tokens / seconds)]),

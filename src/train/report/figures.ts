@@ -1,5 +1,5 @@
 // The figures of a run: what a person wants to know first, and what runs are compared by.
-import type { EvaluationMetrics, StepMetrics } from "../metrics.ts";
+import { type EvaluationMetrics, shareName, type StepMetrics } from "../metrics.ts";
 import { finite, type Point, runningMean } from "./curve.ts";
 import type { ReportData, StageReport } from "./data.ts";
 
@@ -15,6 +15,8 @@ export interface StageFigures {
   readonly held_out_step?: number;
   /** of the questions that were asked during training */
   readonly score?: number;
+  /** "right answers", or the figure that it is */
+  readonly score_name?: string;
   readonly tokens: number;
   readonly supervised_tokens: number;
   /** steps alone, and steps with evaluations */
@@ -59,7 +61,7 @@ export function stageFigures({ name, steps, points, evaluations }: StageReport):
       loss: mean.at(-1)!.y,
     }),
     ...(best?.held_out_loss !== undefined && { held_out_loss: best.held_out_loss, held_out_step: best.step }),
-    ...(score !== undefined && { score: score.accuracy }),
+    ...(score !== undefined && { score: score.accuracy, score_name: shareName(score) }),
     tokens,
     supervised_tokens: trained,
     step_seconds: stepSeconds,

@@ -38,6 +38,7 @@ function stageTiles({
   held_out_loss,
   held_out_step,
   score,
+  score_name,
   tokens_per_second,
 }: StageFigures): (Html | undefined)[] {
   const from = first_loss === undefined ? "" : `from ${showLoss(first_loss)}`;
@@ -46,7 +47,7 @@ function stageTiles({
     held_out_loss === undefined
       ? undefined
       : tile("held-out loss", showLoss(held_out_loss), `best, at step ${showCount(held_out_step ?? 0)}`),
-    score === undefined ? undefined : tile("right answers", showPercent(score), "asked while training"),
+    score === undefined ? undefined : tile(score_name ?? "", showPercent(score), "asked while training"),
     tokens_per_second === undefined ? undefined : tile("tokens/s", showCount(Math.round(tokens_per_second))),
   ];
 }

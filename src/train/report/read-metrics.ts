@@ -25,7 +25,9 @@ const evaluationSchema = z.object({
   step: whole,
   steps: whole,
   held_out_loss: figure.exactOptional(),
-  score: z.looseObject({ task: z.string(), n: whole, accuracy: z.number() }).exactOptional(),
+  score: z
+    .looseObject({ task: z.string(), n: whole, accuracy: z.number(), figure: z.string().exactOptional() })
+    .exactOptional(),
   answers: z.array(z.object({ picture: z.string(), question: z.string(), answer: z.string(), expected: z.string() })),
   best: z.boolean(),
   seconds: z.number().nonnegative(),
