@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -42,6 +42,39 @@ it("reads the shards that an index names, and no other file", async () => {
   };
   expect(found.parameters).toBe(6);
   expect(found.tensors.map(({ name }) => name)).toEqual(["a", "b"]);
+});
+
+const golden = (name: string): string => join(import.meta.dirname, "../../test/golden", name);
+
+it.each(["bin", "pt", "pth"])("shows what torch.save wrote, as .%s", async (ending) => {
+  const file = join(folder, `a.${ending}`);
+  copyFileSync(golden("torch-tiny.bin"), file);
+  const found = JSON.parse(await run("inspect", file, "--json")) as { tensors: { name: string }[] };
+  expect(found).toMatchObject({ format: "pytorch", parameters: 15 + 7 + 8 + 3 + 24 + 6 + 8 + 2 + 1 + 0 + 3 });
+  const facts = new Map(found.tensors.map((tensor) => [tensor.name, tensor]));
+  expect(facts.get("brain")).toMatchObject({ dtype: "BF16", shape: [2, 2, 2], bytes: 16 });
+  // a view counts as what it shows, not as what it is cut from
+  expect(facts.get("columns")).toMatchObject({ dtype: "F32", shape: [4, 2], bytes: 32 });
+  expect(facts.get("counts")).toMatchObject({ dtype: "I64", shape: [3], bytes: 24 });
+  expect(await run("inspect", file)).toMatch(/: pytorch, 11 tensors, 77 parameters[\s\S]*\nhalf +F16 +\[7\] +14\n/);
+});
+
+it("reads a folder of pickled shards, and leaves other .bin files alone", async () => {
+  for (const name of ["a.bin", "b.bin"]) copyFileSync(golden("torch-training.bin"), join(folder, name));
+  copyFileSync(golden("torch-hostile.bin"), join(folder, "training_args.bin"));
+  await expect(inspect(folder)).rejects.toMatchObject({ code: "INSPECT_NOTHING" });
+  const map = { weight_map: { x: "a.bin", y: "b.bin" } };
+  writeFileSync(join(folder, "pytorch_model.bin.index.json"), JSON.stringify(map));
+  expect(await inspect(folder)).toMatchObject({ format: "pytorch", parameters: 2 * 9, files: { length: 2 } });
+});
+
+it("executes nothing in a pickle, and says what it would have been", async () => {
+  const error = { code: "PICKLE_REFUSED", exitCode: 2, details: { got: expect.stringContaining("print") as string } };
+  await expect(run("inspect", golden("torch-hostile.bin"))).rejects.toMatchObject(error);
+  writeFileSync(join(folder, "old.pt"), Buffer.of(0x80, 2, 0x8a));
+  await expect(inspect(join(folder, "old.pt"))).rejects.toMatchObject({ code: "TORCH_INVALID" });
+  writeFileSync(join(folder, "not.pth"), "no archive at all, just words that go on for a while");
+  await expect(inspect(join(folder, "not.pth"))).rejects.toMatchObject({ code: "ZIP_INVALID" });
 });
 
 it("refuses a path with nothing to inspect", async () => {

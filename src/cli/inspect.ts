@@ -10,7 +10,7 @@ interface Options {
 }
 
 export function addInspect(program: Command): void {
-  addVerb(program, "inspect <path>", "show what a .safetensors or .gguf file or a model folder holds")
+  addVerb(program, "inspect <path>", "show what a .safetensors, .gguf, .bin, .pt or .pth file or a model folder holds")
     .option("--tensors", "list every tensor, not one line for all layers")
     .option("--json", "print everything as JSON")
     .action(async (path: string, { json, tensors }: Options) => {

@@ -5,6 +5,7 @@ import { InputError } from "../errors.ts";
 import { readGguf, type GgufFile } from "../formats/gguf.ts";
 import { openFile, readJsonFile } from "../formats/node.ts";
 import { readSafetensors } from "../formats/safetensors.ts";
+import { readTorch } from "../formats/torch.ts";
 import { parseLanguageConfig, parseLlavaConfig, parseVisionConfig, tokensPerPicture } from "../models/config.ts";
 import type { LanguageConfig, LlavaConfig, VisionConfig } from "../models/config.ts";
 
@@ -17,7 +18,7 @@ export interface TensorFacts {
 
 export interface Inspection {
   readonly path: string;
-  readonly format: "safetensors" | "gguf";
+  readonly format: "safetensors" | "gguf" | "pytorch";
   readonly files: readonly string[];
   readonly bytes: number;
   readonly parameters: number;
@@ -43,38 +44,51 @@ export interface ModelFacts {
 }
 
 /**
- * Reads a .safetensors or .gguf file, or a folder with config.json and weights; no tensor's values are read.
+ * Reads a .safetensors or .gguf file, what torch.save wrote, or a folder with config.json and weights; no tensor's
+ * values are read, and nothing in a pickle is executed.
  * @throws InputError `INSPECT_NOTHING` where neither lies, and what the formats and configs throw
  */
 export async function inspect(path: string): Promise<Inspection> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) throw nothing(path, "nothing there");
   if (found.isDirectory()) return inspectModel(path);
-  return path.endsWith(".gguf") ? inspectGguf(path) : inspectSafetensors(path, [path]);
+  if (path.endsWith(".gguf")) return inspectGguf(path);
+  return /\.(bin|pt|pth)$/.test(path) ? inspectTorch(path, [path]) : inspectSafetensors(path, [path]);
 }
 
 async function inspectModel(folder: string): Promise<Inspection> {
   const names = await readdir(folder);
   const model = names.includes("config.json") ? await readModelFacts(join(folder, "config.json")) : undefined;
-  const shards = await shardNames(folder, names);
-  const ggufs = names.filter((name) => name.endsWith(".gguf"));
-  const weights =
-    shards.length > 0 ? inspectSafetensors(folder, shards) : ggufs[0] && inspectGguf(join(folder, ggufs[0]));
-  if (weights === undefined || weights === "") throw nothing(folder, "neither .safetensors nor .gguf");
-  const found = { ...(await weights), path: folder };
+  const found = { ...(await inspectWeights(folder, names)), path: folder };
   return model === undefined ? found : { ...found, model: { ...model, parameters: countParts(found.tensors, model) } };
 }
 
-/** The shards that the index names, else model.safetensors, else all that lie there. */
-async function shardNames(folder: string, names: readonly string[]): Promise<string[]> {
-  const index = "model.safetensors.index.json";
+async function inspectWeights(folder: string, names: readonly string[]): Promise<Inspection> {
+  const shards = await shardNames(folder, names, "model.safetensors");
+  if (shards.length > 0) return inspectSafetensors(folder, shards);
+  const loose = names.filter((name) => name.endsWith(".safetensors"));
+  if (loose.length > 0)
+    return inspectSafetensors(
+      folder,
+      loose.map((name) => join(folder, name)),
+    );
+  const gguf = names.find((name) => name.endsWith(".gguf"));
+  if (gguf !== undefined) return inspectGguf(join(folder, gguf));
+  // other .bin files beside a model hold settings of its training
+  const pickled = await shardNames(folder, names, "pytorch_model.bin");
+  if (pickled.length > 0) return inspectTorch(folder, pickled);
+  throw nothing(folder, "none of .safetensors, .gguf and pytorch_model.bin");
+}
+
+/** The shards that the index names, else the one file. */
+async function shardNames(folder: string, names: readonly string[], whole: string): Promise<string[]> {
+  const index = `${whole}.index.json`;
   if (names.includes(index)) {
     const { weight_map: map } = (await readJsonFile(join(folder, index))) as { weight_map?: Record<string, unknown> };
     const listed = [...new Set(Object.values(map ?? {}))].filter((name) => names.includes(String(name)));
     return listed.map((name) => join(folder, String(name)));
   }
-  if (names.includes("model.safetensors")) return [join(folder, "model.safetensors")];
-  return names.filter((name) => name.endsWith(".safetensors")).map((name) => join(folder, name));
+  return names.includes(whole) ? [join(folder, whole)] : [];
 }
 
 async function inspectSafetensors(path: string, files: readonly string[]): Promise<Inspection> {
@@ -92,6 +106,22 @@ async function inspectSafetensors(path: string, files: readonly string[]): Promi
     }
   }
   return { path, format: "safetensors", files, bytes, parameters: parametersOf(tensors), metadata, tensors };
+}
+
+async function inspectTorch(path: string, files: readonly string[]): Promise<Inspection> {
+  const tensors: TensorFacts[] = [];
+  let bytes = 0;
+  for (const file of files) {
+    const source = await openFile(file);
+    try {
+      for (const [name, { dtype, shape, byteLength }] of (await readTorch(source)).tensors)
+        tensors.push({ name, dtype, shape, bytes: byteLength });
+      bytes += source.size;
+    } finally {
+      await source.close();
+    }
+  }
+  return { path, format: "pytorch", files, bytes, parameters: parametersOf(tensors), metadata: {}, tensors };
 }
 
 async function inspectGguf(path: string): Promise<Inspection> {
@@ -151,6 +181,6 @@ function parametersOf(tensors: readonly TensorFacts[]): number {
 }
 
 function nothing(path: string, got: string): InputError {
-  const expected = "a .safetensors or .gguf file, or a folder with config.json and weights";
+  const expected = "a .safetensors, .gguf, .bin, .pt or .pth file, or a folder with config.json and weights";
   return new InputError("INSPECT_NOTHING", { expected, got, where: path });
 }

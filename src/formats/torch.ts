@@ -5,25 +5,29 @@ import { bfloat16ToFloat32, float16ToFloat32 } from "./half.ts";
 import { type PickleRules, readPickle } from "./pickle.ts";
 import { readZip, type ZipEntry } from "./zip.ts";
 
-/** Bytes per element of the storages that hold weights or buffers. */
+/** The storages that hold weights or buffers: bytes per element, and what safetensors calls such elements. */
 const storages = {
-  FloatStorage: 4,
-  HalfStorage: 2,
-  BFloat16Storage: 2,
-  DoubleStorage: 8,
-  LongStorage: 8,
-  IntStorage: 4,
-  ShortStorage: 2,
-  CharStorage: 1,
-  ByteStorage: 1,
-  BoolStorage: 1,
+  FloatStorage: { width: 4, dtype: "F32" },
+  HalfStorage: { width: 2, dtype: "F16" },
+  BFloat16Storage: { width: 2, dtype: "BF16" },
+  DoubleStorage: { width: 8, dtype: "F64" },
+  LongStorage: { width: 8, dtype: "I64" },
+  IntStorage: { width: 4, dtype: "I32" },
+  ShortStorage: { width: 2, dtype: "I16" },
+  CharStorage: { width: 1, dtype: "I8" },
+  ByteStorage: { width: 1, dtype: "U8" },
+  BoolStorage: { width: 1, dtype: "BOOL" },
 } as const;
 type StorageName = keyof typeof storages;
 
 /** A tensor of the file: where its storage lies, and how it looks into it. */
 export interface TorchInfo {
   readonly storage: StorageName;
+  /** as safetensors calls it */
+  readonly dtype: string;
   readonly shape: readonly number[];
+  /** of the elements that the shape has; the storage may hold more */
+  readonly byteLength: number;
   /** in elements, of the row-major view into the storage */
   readonly strides: readonly number[];
   readonly offset: number;
@@ -32,6 +36,7 @@ export interface TorchInfo {
 
 export interface TorchFile {
   readonly name: string;
+  /** a tensor in a dict of a dict has both keys in its name, with a point between */
   readonly tensors: ReadonlyMap<string, TorchInfo>;
   /** float32 values in row-major order; throws `TENSOR_MISSING`, `TENSOR_DTYPE` */
   loadFloat32(name: string): Promise<Float32Array<ArrayBuffer>>;
@@ -39,6 +44,10 @@ export interface TorchFile {
 
 const MOST_PICKLE = 2 ** 26;
 const MOST_ELEMENTS = 2 ** 31;
+/** Dicts inside each other, and what all of them hold: a dict may stand in many places, even in itself. */
+const MOST_DEPTH = 4;
+const MOST_ENTRIES = 1e6;
+const LONGEST_NAME = 1000;
 
 class Storage {
   readonly name: StorageName;
@@ -69,12 +78,30 @@ export async function readTorch(source: ByteSource): Promise<TorchFile> {
   if (order !== undefined && order.byteLength !== "little".length) throw invalid(source, "little-endian values", "big");
   const root = readPickle(await source.read(byteOffset, byteLength), rulesFor(source, folder, entries));
   if (!(root instanceof Map)) throw invalid(source, "a dict of names and tensors", "something else");
-  const tensors = new Map<string, TorchInfo>();
-  for (const [key, value] of root) {
-    if (typeof key === "string" && value instanceof TensorView) tensors.set(key, value.info);
-  }
+  const tensors = collect(source, root);
   if (tensors.size === 0) throw invalid(source, "a dict of names and tensors", "no tensor in it");
   return { name: source.name, tensors, loadFloat32: (tensor) => load(source, tensors, tensor) };
+}
+
+/** The tensors of a dict and of those inside it; whatever else stands there is left. */
+function collect(source: ByteSource, root: ReadonlyMap<unknown, unknown>): Map<string, TorchInfo> {
+  const tensors = new Map<string, TorchInfo>();
+  let seen = 0;
+  const walk = (dict: ReadonlyMap<unknown, unknown>, prefix: string, depth: number): void => {
+    if (depth > MOST_DEPTH) throw invalid(source, `at most ${MOST_DEPTH} dicts inside each other`, "more");
+    for (const [key, value] of dict) {
+      if (++seen > MOST_ENTRIES) throw invalid(source, `at most ${MOST_ENTRIES} entries`, "more");
+      if (typeof key !== "string" && typeof key !== "number") continue;
+      const name = `${prefix}${key}`;
+      if (name.length > LONGEST_NAME) throw invalid(source, `names of at most ${LONGEST_NAME} characters`, "more");
+      if (value instanceof Map) walk(value, `${name}.`, depth + 1);
+      if (!(value instanceof TensorView)) continue;
+      if (tensors.has(name)) throw invalid(source, "each name once", `${name.slice(0, 80)} again`);
+      tensors.set(name, value.info);
+    }
+  };
+  walk(root, "", 1);
+  return tensors;
 }
 
 /** Before PyTorch 1.6 the file was a row of pickles. */
@@ -124,7 +151,7 @@ function rebuild(source: ByteSource, [storage, offset, shape, strides]: readonly
   }
   const elements = shape.reduce((product, n) => product * n, 1);
   const reach = shape.reduce((sum, n, i) => sum + Math.max(0, n - 1) * (strides[i] ?? Number.NaN), offset + 1);
-  const held = storage.entry.byteLength / storages[storage.name];
+  const held = storage.entry.byteLength / storages[storage.name].width;
   if (
     !Number.isInteger(held) ||
     shape.length !== strides.length ||
@@ -137,7 +164,9 @@ function rebuild(source: ByteSource, [storage, offset, shape, strides]: readonly
       `[${shape.slice(0, 8).join(", ")}] reaching ${reach}`,
     );
   }
-  return new TensorView({ storage: storage.name, shape, strides, offset, entry: storage.entry });
+  const { width, dtype } = storages[storage.name];
+  const byteLength = elements * width;
+  return new TensorView({ storage: storage.name, dtype, byteLength, shape, strides, offset, entry: storage.entry });
 }
 
 async function load(
@@ -151,7 +180,7 @@ async function load(
     throw new InputError("TENSOR_MISSING", { expected: `tensor ${name}`, got: `${tensors.size} others`, where });
   }
   const { storage, shape, strides, offset, entry } = info;
-  const width = storages[storage];
+  const { width } = storages[storage];
   const elements = shape.reduce((product, n) => product * n, 1);
   const contiguous = isContiguous(shape, strides);
   const [first, count] = contiguous ? [offset, elements] : [0, entry.byteLength / width];

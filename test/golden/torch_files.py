@@ -1,4 +1,4 @@
-"""Writes small files of torch.save, and what is in them: {torch-tiny.bin, torch-tiny.json, torch-hostile.bin}.
+"""Writes small files of torch.save, and what is in them: torch-tiny.bin and .json, torch-training.bin, torch-hostile.bin.
 
 Made with torch 2.13.0:  python test/golden/torch_files.py
 """
@@ -28,6 +28,12 @@ torch.save(tensors, folder / "torch-tiny.bin")
 values = {key: value.detach().float().flatten().tolist() for key, value in tensors.items()}
 shapes = {key: list(value.shape) for key, value in tensors.items()}
 (folder / "torch-tiny.json").write_text(json.dumps({"shapes": shapes, "values": values}) + "\n")
+
+# as training scripts save: dicts in dicts, numbers as keys, and what is no tensor
+state = {0: {"step": torch.tensor(3.0), "exp_avg": torch.randn(2, 2)}}
+optimizer = {"state": state, "param_groups": [{"lr": 0.1, "params": [0]}]}
+training = {"epoch": 3, "model": OrderedDict(weight=torch.randn(2, 2).half()), "optimizer": optimizer}
+torch.save(training, folder / "torch-training.bin")
 
 
 class Hostile:
