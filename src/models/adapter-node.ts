@@ -1,7 +1,17 @@
 // Adapters on disk: read from PEFT's folder or from inside a model's, and put onto a model's weights.
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
-import { adapterConfigFile, adapterWeightsFile, parseAdapterConfig, readAdapterTensors } from "./adapter-files.ts";
+import { writeFileAtomic } from "../formats/node.ts";
+import { encodeSafetensors } from "../formats/safetensors-write.ts";
+import {
+  adapterConfigFile,
+  adapterConfigJson,
+  adapterEntries,
+  adapterWeightsFile,
+  parseAdapterConfig,
+  readAdapterTensors,
+} from "./adapter-files.ts";
 import { type AdaptedPart, type Adapter, mergedWeights } from "./lora.ts";
 import { exists, openTensors, readObject } from "./tensors-node.ts";
 import type { PartWeights } from "./weights.ts";
@@ -42,12 +52,24 @@ export async function readAdapter(
   }
 }
 
-/** The parts with an adapter's products in their weights; the adapter lies in `adapterFolder`, or else in the model's. */
+/** Writes an adapter as PEFT's folder; `base` is where the model lies that it belongs to. */
+export async function writeAdapter(folder: string, adapter: Adapter, base: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const config = `${JSON.stringify(adapterConfigJson(adapter, base), null, 2)}\n`;
+  await writeFileAtomic(join(folder, adapterConfigFile), config);
+  await writeFileAtomic(join(folder, adapterWeightsFile), encodeSafetensors(adapterEntries(adapter), { format: "pt" }));
+}
+
+/**
+ * The parts with an adapter's products in their weights; the adapter lies in `adapterFolder`, or else in the model's.
+ * `false`: as they are, whatever lies there.
+ */
 export async function withAdapter<P extends Readonly<Partial<Record<AdaptedPart, PartWeights>>>>(
   parts: P,
   folder: string,
-  adapterFolder: string | undefined,
+  adapterFolder: string | false | undefined,
 ): Promise<P> {
+  if (adapterFolder === false) return parts;
   const from = adapterFolder ?? ((await holdsAdapter(folder)) ? folder : undefined);
   if (from === undefined) return parts;
   const adapter = await readAdapter(from, parts);

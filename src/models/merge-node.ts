@@ -9,6 +9,7 @@ import { type LanguageFiles, type LlavaFiles, openModel, type OpenModelOptions }
 import { checkpointEntries, writeFolder } from "./save-node.ts";
 
 export interface MergeOptions extends OpenModelOptions {
+  readonly adapter?: string | undefined;
   /** a folder that does not exist yet */
   readonly out: string;
   /** told how many tensors are written */

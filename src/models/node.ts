@@ -70,8 +70,11 @@ export interface LlavaFiles {
 const visionTypes = ["clip", "clip_vision_model", "siglip", "siglip_vision_model", "vit"];
 
 export interface OpenModelOptions {
-  /** folder of a PEFT adapter to put onto the weights, instead of one that lies in the model's own folder */
-  readonly adapter?: string | undefined;
+  /**
+   * folder of a PEFT adapter to put onto the weights, instead of one that lies in the model's own folder; false: none, the
+   * weights as they are
+   */
+  readonly adapter?: string | false | undefined;
 }
 
 /**

@@ -7,7 +7,7 @@ import { encodeSafetensors, type SafetensorsEntry } from "../formats/safetensors
 import { type Preprocessor, writePreprocessor } from "../image/preprocessor.ts";
 import type { LlavaConfig } from "./config.ts";
 import { llavaConfigText, type WrittenDType } from "./config-write.ts";
-import { adapterConfigFile, adapterConfigJson, adapterEntries, adapterWeightsFile } from "./adapter-files.ts";
+import { writeAdapter } from "./adapter-node.ts";
 import type { Adapter } from "./lora.ts";
 import { checkpointName, type ModelPart } from "./names.ts";
 import type { TokenizerFiles } from "./node.ts";
@@ -50,29 +50,25 @@ export function saveModel(folder: string, model: ModelToSave): Promise<void> {
   return writeFolder(folder, async (unfinished) => {
     const weights = encodeSafetensors(checkpointEntries(model), { format: "pt" });
     await writeFileAtomic(join(unfinished, "model.safetensors"), weights);
-    await writeModelFiles(unfinished, model, { adapterBase: folder });
-    if (!model.adapter) return;
-    const factors = encodeSafetensors(adapterEntries(model.adapter), { format: "pt" });
-    await writeFileAtomic(join(unfinished, adapterWeightsFile), factors);
+    await writeModelFiles(unfinished, model);
+    if (model.adapter) await writeAdapter(unfinished, model.adapter, folder);
   });
 }
 
 interface ModelFilesOptions {
   /** of the weights beside */
   readonly dtype?: WrittenDType;
-  /** where the model of an adapter will lie */
-  readonly adapterBase?: string;
 }
 
-/** Writes every file of a llava checkpoint but its weights. */
+/** Writes every file of a llava checkpoint but its weights and its adapter. */
 export async function writeModelFiles(
   folder: string,
   model: Omit<ModelToSave, ModelPart>,
-  { dtype, adapterBase = "" }: ModelFilesOptions = {},
+  { dtype }: ModelFilesOptions = {},
 ): Promise<void> {
   const write = (name: string, text: string): Promise<void> => writeFileAtomic(join(folder, name), text);
   await write("config.json", llavaConfigText(model.config, dtype));
-  for (const [name, json] of Object.entries(jsonFiles(model, adapterBase))) {
+  for (const [name, json] of Object.entries(jsonFiles(model))) {
     await write(name, `${JSON.stringify(json, null, 2)}\n`);
   }
   const { card, tokenizerFiles } = model;
@@ -107,10 +103,12 @@ async function removeAbandoned(parent: string): Promise<void> {
   }
 }
 
-function jsonFiles(
-  { config, tokenizerFiles, preprocessor, endIds, adapter }: Omit<ModelToSave, ModelPart>,
-  folder: string,
-): Readonly<Record<string, unknown>> {
+function jsonFiles({
+  config,
+  tokenizerFiles,
+  preprocessor,
+  endIds,
+}: Omit<ModelToSave, ModelPart>): Readonly<Record<string, unknown>> {
   const { vision, features } = config;
   const processor = {
     processor_class: "LlavaProcessor",
@@ -130,7 +128,6 @@ function jsonFiles(
     },
     "preprocessor_config.json": { ...writePreprocessor(preprocessor), processor_class: "LlavaProcessor" },
     "processor_config.json": processor,
-    ...(adapter && { [adapterConfigFile]: adapterConfigJson(adapter, folder) }),
   };
 }
 

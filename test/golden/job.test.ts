@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { importJob } from "../../src/export/job/import.ts";
 import { exportJob } from "../../src/export/job/job.ts";
 import type { Job } from "../../src/export/job/job-file.ts";
+import { readAdapter } from "../../src/models/adapter-node.ts";
 import { openLlava } from "../../src/models/node.ts";
 import { createDirectEngine } from "../../src/runtime/direct-node.ts";
 import { parseRecipe } from "../../src/train/recipe-read.ts";
@@ -57,7 +58,10 @@ describe.skipIf(python === undefined)("a job (LLAVA_PYTHON names a Python that h
     const siglip = [...plain, `model.vision.path=${at("siglip")}`, "model.vision.layer=-1", "model.template=plain"];
     siglip.push("stages.instruct.train=[projector,language,vision]", "stages.instruct.learning_rate=0.001");
     siglip.push(`output=${at("siglip-run")}`, "stages.instruct.template=vicuna_v1");
-    for (const [name, changes] of Object.entries({ clip: plain, siglip })) {
+    // a projector that learns by an adapter, then by its weights, beside a language model that learns by one
+    const lora = [...plain, `output=${at("lora-run")}`, "stages.align.lora={ rank: 2, targets: [linear_1, linear_2] }"];
+    lora.push("stages.instruct.lora={ rank: 3, alpha: 9, targets: [q_proj, v_proj, down_proj] }");
+    for (const [name, changes] of Object.entries({ clip: plain, siglip, lora })) {
       const recipe = parseRecipe(text, "tiny.yaml", changes);
       await exportJob(recipe, { out: at(`${name}-job`), engine, shardBytes: 1e6 });
       await train(recipe, { engine });
@@ -69,6 +73,7 @@ describe.skipIf(python === undefined)("a job (LLAVA_PYTHON names a Python that h
   it.each([
     ["clip", "tiny"],
     ["siglip", "siglip-run"],
+    ["lora", "lora-run"],
   ])(
     "%s: two processes follow our own run and come back as a model",
     async (name, ours) => {
@@ -95,6 +100,38 @@ describe.skipIf(python === undefined)("a job (LLAVA_PYTHON names a Python that h
     300_000,
   );
 
+  it("brings the last stage's adapter back beside the weights that it stands on", async () => {
+    const [back, own] = [at("lora-model"), at("lora-run", "model")];
+    const open = async (model: string) => {
+      const files = await openLlava(model, { adapter: false });
+      return { files, adapter: await readAdapter(model, files) };
+    };
+    const [theirs, ours] = [await open(back), await open(own)];
+    expect(theirs.adapter.lora).toEqual({ ...ours.adapter.lora, targets: expect.any(Array) as unknown });
+    expect(ours.adapter.lora).toMatchObject({ rank: 3, alpha: 9 });
+    const factors = theirs.adapter.parts.language!;
+    expect([...factors.shapes]).toEqual(expect.arrayContaining([...ours.adapter.parts.language!.shapes]));
+    let learned = 0;
+    for (const name of factors.shapes.keys()) {
+      const [a, b] = [await factors.load(name), await ours.adapter.parts.language!.load(name)];
+      expect(a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i]!)), 0)).toBeLessThan(2e-2);
+      if (name.endsWith("lora_B.weight")) learned += a.reduce((sum, x) => sum + Math.abs(x), 0);
+    }
+    expect(learned).toBeGreaterThan(0);
+    for (const name of theirs.files.language.shapes.keys())
+      expect(await theirs.files.language.load(name)).toEqual(await ours.files.language.load(name));
+    await Promise.all([theirs.files.close(), ours.files.close()]);
+  });
+
+  it("trains nothing where an adapter does not begin with our factors", async () => {
+    const start = at("lora-job", "data", "adapter-instruct", "adapter_config.json");
+    const config = await readFile(start, "utf8");
+    await writeFile(start, config.replace("q_proj|", ""));
+    const { status, stderr } = run(at("lora-job"), [], ["--check-only"]);
+    await writeFile(start, config);
+    expect([status, stderr]).toEqual([1, expect.stringContaining("error[ADAPTER]: factors that PEFT does not take")]);
+  }, 120_000);
+
   it("trains nothing where PyTorch's first loss is not ours", async () => {
     const path = at("clip-job", "job.json");
     const text = await readFile(path, "utf8");
@@ -111,25 +148,29 @@ describe.skipIf(python === undefined)("a job (LLAVA_PYTHON names a Python that h
     expect(await readdir(root)).not.toContain("never");
   }, 120_000);
 
-  it("goes on where it was stopped", async () => {
-    const out = at("resumed");
-    const job = at("clip-job");
-    expect(run(job, [], ["--out", out, "--rows", "3"]).status).toBe(0);
-    const whole = await readLines(join(out, "metrics.jsonl"));
-    // as if it had been killed in the second stage, behind its checkpoint
-    await rm(join(out, "model"), { recursive: true });
-    const kept = (await readdir(join(out, "instruct"))).toSorted()[0]!;
-    for (const name of await readdir(join(out, "instruct"))) {
-      if (name !== kept) await rm(join(out, "instruct", name), { recursive: true });
-    }
-    expect(run(job, [], ["--out", out, "--rows", "3", "--resume"]).status).toBe(0);
-    const again = (await readLines(join(out, "metrics.jsonl"))).slice(whole.length);
-    const from = Number(kept.split("-")[1]);
-    expect(again.map(({ stage, step }) => [stage, step])).toEqual(
-      whole.filter(({ stage, step }) => stage === "instruct" && step > from).map(({ stage, step }) => [stage, step]),
-    );
-    expect(Math.abs(again.at(-1)!.loss - whole.at(-1)!.loss)).toBeLessThan(1e-4);
-  }, 300_000);
+  it.each(["clip", "lora"])(
+    "goes on where it was stopped: %s",
+    async (name) => {
+      const out = at(`${name}-resumed`);
+      const job = at(`${name}-job`);
+      expect(run(job, [], ["--out", out, "--rows", "3"]).status).toBe(0);
+      const whole = await readLines(join(out, "metrics.jsonl"));
+      // as if it had been killed in the second stage, behind its checkpoint
+      await rm(join(out, "model"), { recursive: true });
+      const kept = (await readdir(join(out, "instruct"))).toSorted()[0]!;
+      for (const name of await readdir(join(out, "instruct"))) {
+        if (name !== kept) await rm(join(out, "instruct", name), { recursive: true });
+      }
+      expect(run(job, [], ["--out", out, "--rows", "3", "--resume", "--gradient-checkpointing"]).status).toBe(0);
+      const again = (await readLines(join(out, "metrics.jsonl"))).slice(whole.length);
+      const from = Number(kept.split("-")[1]);
+      expect(again.map(({ stage, step }) => [stage, step])).toEqual(
+        whole.filter(({ stage, step }) => stage === "instruct" && step > from).map(({ stage, step }) => [stage, step]),
+      );
+      expect(Math.abs(again.at(-1)!.loss - whole.at(-1)!.loss)).toBeLessThan(1e-4);
+    },
+    300_000,
+  );
 
   it("is launched by accelerate, whose config takes our file, and by hf jobs", async () => {
     const bin = (name: string): string => join(dirname(python!), name);

@@ -3,8 +3,10 @@ import { basename, join } from "node:path";
 import { InputError } from "../../errors.ts";
 import { readJsonFile } from "../../formats/node.ts";
 import { parsePreprocessor } from "../../image/preprocessor.ts";
+import { readAdapter, writeAdapter } from "../../models/adapter-node.ts";
 import { modelCard } from "../../models/card.ts";
 import type { WrittenDType } from "../../models/config-write.ts";
+import { type Adapter, loraShapes } from "../../models/lora.ts";
 import { type LlavaFiles, openLlava } from "../../models/node.ts";
 import { writeFolder } from "../../models/save-node.ts";
 import { isRecord } from "../../data/untrusted.ts";
@@ -22,7 +24,8 @@ export interface JobImportOptions {
 }
 
 /**
- * Writes what a job's train.py left in `out/model` as a model directory. Nothing but weights is taken from there:
+ * Writes what a job's train.py left in `out/model` as a model directory, with the adapter that its last stage trained.
+ * Nothing but weights is taken from there:
  * config, tokenizer and preprocessing are those of the checkpoint that was handed over.
  * Throws `JOB_FILE`, `JOB_UNFINISHED`, `JOB_MODEL` where another model came back, and as `openLlava`, `checkOutput`.
  */
@@ -33,12 +36,16 @@ export async function importJob(folder: string, options: JobImportOptions): Prom
   const made = await readRun(join(folder, "out"));
   const start = await openLlava(join(folder, job.checkpoint));
   try {
-    const trained = await openLlava(result);
+    const trained = await openLlava(result, { adapter: false });
     try {
       checkSame(start, trained);
       const { dtype = "F32", shardBytes, onProgress } = options;
-      const model = await merged(start, trained, cardOf(basename(out), job, start, made));
-      await writeFolder(out, (unfinished) => writeLlava(unfinished, model, { dtype, shardBytes, onProgress }));
+      const model = await joined(start, trained, cardOf(basename(out), job, start, made));
+      const adapter = await adapterOf(result, job, trained);
+      await writeFolder(out, async (unfinished) => {
+        await writeLlava(unfinished, model, { dtype, shardBytes, onProgress });
+        if (adapter) await writeAdapter(unfinished, adapter, out);
+      });
     } finally {
       await trained.close();
     }
@@ -79,7 +86,27 @@ function checkSame(start: LlavaFiles, trained: LlavaFiles): void {
   }
 }
 
-async function merged(start: LlavaFiles, trained: LlavaFiles, card: string) {
+/** The adapter that the last stage trained, of the rank and the layers that were handed over. */
+async function adapterOf(result: string, { stages }: Job, trained: LlavaFiles): Promise<Adapter | undefined> {
+  const last = stages.at(-1)!;
+  if (last.lora === undefined) return undefined;
+  const { rank, alpha, targets } = last.lora;
+  const adapter = await readAdapter(result, trained);
+  const refuse = (got: string): never => {
+    throw new InputError("JOB_MODEL", { expected: `the adapter of stage ${last.name}`, got, where: result });
+  };
+  const { lora: found } = adapter;
+  if (found.rank !== rank || found.alpha !== alpha) refuse(`one of rank ${found.rank} and alpha ${found.alpha}`);
+  for (const part of ["projector", "language"] as const) {
+    const wanted = last.lora.parts.includes(part) ? loraShapes(trained[part].shapes, last.lora) : new Map();
+    const got = adapter.parts[part]?.shapes ?? new Map();
+    const other = [...wanted.keys(), ...got.keys()].find((name) => !wanted.has(name) || !got.has(name));
+    if (other !== undefined) refuse(`another ${part} at ${other}`);
+  }
+  return { lora: { rank, alpha, targets }, parts: adapter.parts };
+}
+
+async function joined(start: LlavaFiles, trained: LlavaFiles, card: string) {
   return {
     config: start.config,
     vision: trained.vision,

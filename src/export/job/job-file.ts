@@ -1,5 +1,6 @@
 // job.json: what a handed-over job holds, as train.py reads it and `llava job import` checks it.
 import { z } from "zod";
+import { loraTargets } from "../../models/lora.ts";
 
 /** The file that makes a folder a job. */
 export const jobFile = "job.json";
@@ -13,11 +14,23 @@ const count = z.number().int().nonnegative();
 const inside = z.string().regex(/^[A-Za-z0-9][\w.-]*(?:\/[A-Za-z0-9][\w.-]*)*$/, "a path inside the job");
 const part = z.enum(["vision", "projector", "language"]);
 
+const lora = z.object({
+  rank: z.number().int().positive(),
+  alpha: z.number().positive(),
+  targets: z.array(z.enum([...loraTargets.language, ...loraTargets.projector])).min(1),
+  /** the parts that it adds to: their own weights stay */
+  parts: z.array(z.enum(["projector", "language"])).min(1),
+  /** a folder in PEFT's format with the factors that it starts from */
+  start: inside,
+});
+
 const stage = z.object({
   name: z.string(),
   /** safetensors: ids, labels, starts, pictures, picture_starts, order, rates */
   tokens: inside,
   train: z.array(part).min(1),
+  /** an adapter that trains in place of the weights of its parts */
+  lora: lora.optional(),
   steps: count,
   batch_size: count,
   learning_rates: z.partialRecord(part, z.number()),

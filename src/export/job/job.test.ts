@@ -147,7 +147,6 @@ describe("a job", () => {
   it.each([
     ["pixel shuffle 2", []],
     ["one", [...plain, "model.projector.kind=linear"]],
-    ["lora", [...plain, "stages.instruct.lora={rank: 2}"]],
     ["quantize: 4bit", [...plain, "stages.align.quantize=4bit"]],
     ["muon", [...plain, "stages.align.optimizer=muon"]],
   ])("refuses what train.py can't do: %s", async (got, changes) => {

@@ -4,11 +4,14 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeFileAtomic } from "../../formats/node.ts";
 import { encodeSafetensors } from "../../formats/safetensors-write.ts";
+import { writeAdapter } from "../../models/adapter-node.ts";
 import { modelCard } from "../../models/card.ts";
 import { tokensPerPicture } from "../../models/config.ts";
+import { type AdaptedPart, loraParts } from "../../models/lora.ts";
 import { writeFolder } from "../../models/save-node.ts";
 import { beyondTransformers } from "../../models/transformers-limits.ts";
 import type { Engine } from "../../runtime/engine.ts";
+import { freshAdapter } from "../../train/adapted-part.ts";
 import { type Assembly, assemble } from "../../train/assemble.ts";
 import { runFacts } from "../../train/card.ts";
 import { pictureName, type PictureSource } from "../../train/features.ts";
@@ -54,10 +57,9 @@ export async function exportJob(recipe: Recipe, options: JobOptions): Promise<vo
   }
 }
 
-function checkStage({ name, lora, quantize, optimizer }: StageRecipe): void {
+function checkStage({ name, quantize, optimizer }: StageRecipe): void {
   const fix = "change it with --set, or train it here: llava train";
   const refuse = (expected: string, got: string): never => unsupported(`stage ${name}`, expected, got, fix);
-  if (lora !== undefined) refuse("stages whose weights train, as train.py has no adapters", "lora");
   if (quantize !== undefined) refuse("weights in float32, as train.py quantises nothing", `quantize: ${quantize}`);
   if (optimizer !== "adamw") refuse("optimizer: adamw, PyTorch's own", optimizer);
 }
@@ -98,6 +100,7 @@ async function writeJob(folder: string, { recipe, options, assembly, stages }: W
   for (const data of stages) {
     const entries = stageEntries(data, (name) => numbers.get(name)!);
     await writeFileAtomic(join(folder, tokensOf(data.stage)), encodeSafetensors(entries));
+    await writeStartOfAdapter(folder, data.stage, assembly);
   }
   await writeTexts(folder, recipe, {
     format: JOB_FORMAT,
@@ -124,7 +127,7 @@ function trainedTemplate({ stages }: Recipe, { config }: Assembly): { template?:
 async function writeTexts(folder: string, recipe: Recipe, job: Job): Promise<void> {
   const texts = {
     ...launchFiles(recipe.name),
-    "requirements.txt": requirements,
+    "requirements.txt": requirements(job.stages.some(({ lora }) => lora !== undefined)),
     "recipe.yaml": formatRecipe(recipe),
     "README.md": jobReadme(job),
     [jobFile]: `${JSON.stringify(job, null, 2)}\n`,
@@ -142,6 +145,17 @@ function picturesOf(stages: readonly StageData[]): Map<string, PictureSource> {
   return new Map(all);
 }
 
+/** PEFT's folder of a stage's adapter as llava would begin with it. */
+async function writeStartOfAdapter(folder: string, stage: StageRecipe, assembly: Assembly): Promise<void> {
+  const { lora, seed } = stage;
+  if (lora === undefined) return;
+  const start = (part: AdaptedPart) => [part, freshAdapter(assembly[part].shapes, lora, seed)] as const;
+  const adapter = { lora, parts: Object.fromEntries(loraParts(lora).map(start)) };
+  await writeAdapter(join(folder, startOf(stage)), adapter, checkpoint);
+}
+
+const startOf = ({ name }: StageRecipe): string => `data/adapter-${name}`;
+
 const tokensOf = ({ name }: StageRecipe): string => `data/stage-${name}.safetensors`;
 
 function jobStage({ stage, plan }: StageData, expectedLoss: number): JobStage {
@@ -150,6 +164,9 @@ function jobStage({ stage, plan }: StageData, expectedLoss: number): JobStage {
     name,
     tokens: tokensOf(stage),
     train: [...train],
+    ...(stage.lora && {
+      lora: { ...stage.lora, targets: [...stage.lora.targets], parts: loraParts(stage.lora), start: startOf(stage) },
+    }),
     steps: plan.steps,
     batch_size,
     learning_rates: stage.learning_rate,

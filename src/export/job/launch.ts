@@ -4,13 +4,20 @@ import { stringify } from "yaml";
 /** An image with CUDA's PyTorch; what train.py needs besides is in requirements.txt. */
 const IMAGE = "pytorch/pytorch:2.9.1-cuda12.8-cudnn9-runtime";
 
-/** What train.py imports, at least in these versions: transformers 4.57 is the oldest that loads the checkpoint. */
-export const requirements = `torch>=2.4
+const imported = `torch>=2.4
 transformers>=4.57
 accelerate>=1.10
 safetensors>=0.5
 numpy>=1.26
 `;
+
+/**
+ * What train.py imports, at least in these versions: transformers 4.57 is the oldest that loads the checkpoint, PEFT 0.18
+ * the oldest that was made for it.
+ */
+export function requirements(adapters: boolean): string {
+  return adapters ? `${imported}peft>=0.18\n` : imported;
+}
 
 /** The launch files of a job by their paths in its folder. */
 export function launchFiles(name: string): Readonly<Record<string, string>> {

@@ -1,10 +1,18 @@
 // README.md of a job: what lies there, how it is run, and how its result comes back.
-import type { Job } from "./job-file.ts";
+import type { Job, JobStage } from "./job-file.ts";
+
+const adapters = `| \`data/adapter-NAME/\` | the adapter that a stage begins with, as PEFT reads it; the last stage's lies in \`out/model\` afterwards, those of earlier stages become part of the weights |
+`;
+
+function trained({ train, lora }: JobStage): string {
+  const adapted: readonly string[] = lora?.parts ?? [];
+  return train.map((part) => (adapted.includes(part) ? `${part} (LoRA, rank ${lora!.rank})` : part)).join(", ");
+}
 
 export function jobReadme({ name, stages, pictures, tolerance }: Job): string {
   const rows = stages.map(
     (stage) =>
-      `| ${stage.name} | ${stage.train.join(", ")} | ${stage.steps} steps of ${stage.batch_size} | ${stage.expected_loss.toFixed(6)} |`,
+      `| ${stage.name} | ${trained(stage)} | ${stage.steps} steps of ${stage.batch_size} | ${stage.expected_loss.toFixed(6)} |`,
   );
   return `# ${name}: a training job
 
@@ -28,7 +36,7 @@ Before the first step train.py computes these losses itself and ends, with nothi
 | \`checkpoint/\` | the model before the first stage, as transformers' LlavaForConditionalGeneration loads it |
 | \`data/stage-NAME.safetensors\` | \`ids\` and \`labels\` (-100: not learned) of all samples, cut by \`starts\`; \`pictures\` by number, cut by \`picture_starts\`; \`order\` and \`rates\` of the steps |
 | \`data/pixels-….safetensors\` | pictures as ${pictures.size.join(" × ")} pixels; \`values.safetensors\` says what each byte stands for |
-| \`launch/\` | files for \`accelerate launch --config_file\`, \`sbatch\`, \`kubectl apply -f\` (Kubeflow Trainer), and Hugging Face Jobs: look them over, they name machines |
+${stages.some(({ lora }) => lora) ? adapters : ""}| \`launch/\` | files for \`accelerate launch --config_file\`, \`sbatch\`, \`kubectl apply -f\` (Kubeflow Trainer), and Hugging Face Jobs: look them over, they name machines |
 | \`out/\` | afterwards: \`model/\`, \`metrics.jsonl\`, \`run.json\`, checkpoints |
 
 The result comes back with \`llava job import FOLDER --out MODEL\`.

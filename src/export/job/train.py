@@ -3,9 +3,11 @@
     torchrun --nproc_per_node 2 train.py
     accelerate launch --config_file launch/accelerate.yaml train.py
 Before anything is trained, every stage's loss on its first batch is compared with the one that llava computed.
-Leaves out/model, a directory for transformers and for `llava job import`, and out/metrics.jsonl.
+Leaves out/model, a directory for transformers and for `llava job import`, and out/metrics.jsonl. Adapters train by PEFT:
+the last stage's lies in out/model beside the weights that it adds to, those of earlier stages become part of the weights.
 """
 import argparse
+import importlib.metadata
 import json
 import math
 import shutil
@@ -17,6 +19,8 @@ import transformers
 from accelerate import PartialState
 from safetensors import safe_open
 from safetensors.numpy import load_file
+from safetensors.torch import load_file as load_tensors
+from safetensors.torch import save_file as save_tensors
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import LlavaForConditionalGeneration, Trainer, TrainerCallback, TrainingArguments
@@ -25,10 +29,19 @@ from transformers.trainer_utils import get_last_checkpoint
 IGNORED = -100
 # the part of a model that a parameter belongs to, by a piece of its name; language is the rest
 PARTS = {"vision_tower": "vision", "multi_modal_projector": "projector"}
+# in a checkpoint: what trains beside an adapter, which is all that PEFT keeps
+BESIDE = "beside_adapter.safetensors"
 
 
 def part_of(name):
     return next((part for piece, part in PARTS.items() if piece in name), "language")
+
+
+def trains(name, stage):
+    """Whether a stage changes a parameter: an adapter's parts learn by its factors alone."""
+    part = part_of(name)
+    adapted = part in stage["lora"]["parts"] if "lora" in stage else False
+    return part in stage["train"] and (not adapted or ".lora_" in name)
 
 
 class Pictures:
@@ -131,6 +144,37 @@ def first_loss(model, samples, collate, rows, device):
     return total / count
 
 
+def adapted(model, stage, start, checkpoint, asked):
+    """The model with a stage's adapter on it, which starts from the factors in `start`; without one, as it is."""
+    if "lora" not in stage:
+        return model
+    from peft import PeftModel, get_peft_model_state_dict
+
+    model = PeftModel.from_pretrained(model, str(start), is_trainable=True)
+    # PEFT looks there for the size of the vocabulary, before it asks the network
+    model.peft_config["default"].base_model_name_or_path = str(checkpoint)
+    given = load_tensors(start / "adapter_model.safetensors")
+    taken = get_peft_model_state_dict(model)
+    wrong = sorted(given.keys() ^ taken.keys())
+    wrong = wrong or [name for name in given if not torch.equal(given[name], taken[name].cpu())]
+    if wrong:
+        raise SystemExit(f"error[ADAPTER]: factors that PEFT does not take as they are: {wrong[:3]}")
+    if asked.gradient_checkpointing:
+        # frozen embeddings have no gradient, and layers that are computed twice would pass none on
+        model.enable_input_require_grads()
+    return model
+
+
+def bare(model, stage, merge):
+    """The model without its adapter, or with its products in the weights."""
+    if "lora" not in stage:
+        return model
+    model = model.merge_and_unload() if merge else model.unload()
+    if hasattr(model, "peft_config"):
+        del model.peft_config
+    return model
+
+
 class JobTrainer(Trainer):
     """Our order of samples, a rate for each part, no decay on biases and norms, and our schedule."""
 
@@ -164,6 +208,14 @@ class JobTrainer(Trainer):
         return self.lr_scheduler
 
 
+    def _save(self, output_dir=None, state_dict=None):
+        super()._save(output_dir, state_dict)
+        if self.args.should_save and "lora" in self.stage:
+            named = self.model.named_parameters()
+            beside = {name: p.detach().cpu() for name, p in named if p.requires_grad and ".lora_" not in name}
+            save_tensors(beside, Path(output_dir or self.args.output_dir) / BESIDE)
+
+
 class Metrics(TrainerCallback):
     """A line for each step, as llava's own metrics.jsonl has them."""
 
@@ -192,11 +244,15 @@ def load(folder):
 
 def train_stage(model, stage, samples, collate, out, asked, plan):
     known = get_last_checkpoint(str(out / stage["name"])) if asked.resume and (out / stage["name"]).is_dir() else None
-    if known:
+    if "lora" in stage:
+        model = adapted(model, stage, Path(known) if known else plan["start"], plan["checkpoint"], asked)
+        if known and model.load_state_dict(load_tensors(Path(known) / BESIDE), strict=False).unexpected_keys:
+            raise SystemExit(f"error[CHECKPOINT]: {known} is of another model")
+    elif known:
         # Trainer would look for the weights under the names that they have in memory, not in files, and pass them over
         model = load(known).to(model.device)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(part_of(name) in stage["train"])
+        parameter.requires_grad_(trains(name, stage))
     arguments = TrainingArguments(
         output_dir=str(out / stage["name"]),
         per_device_train_batch_size=plan["rows"],
@@ -234,10 +290,18 @@ def train_stage(model, stage, samples, collate, out, asked, plan):
     return trainer
 
 
-def save(trainer, state, folder, files):
-    """A whole directory or none: written beside, then renamed."""
+def save(trainer, state, folder, files, last):
+    """A whole directory or none: written beside, then renamed. Returns the model without an adapter on it."""
     unfinished = folder.with_name(folder.name + ".tmp")
-    trainer.save_model(str(unfinished))
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if "lora" in trainer.stage:
+        if state.is_main_process and last:
+            model.save_pretrained(str(unfinished))
+        model = bare(model, trainer.stage, merge=not last)
+        if state.is_main_process:
+            model.save_pretrained(str(unfinished))
+    else:
+        trainer.save_model(str(unfinished))
     state.wait_for_everyone()
     if state.is_main_process:
         for file in files:
@@ -245,6 +309,7 @@ def save(trainer, state, folder, files):
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
     state.wait_for_everyone()
+    return model
 
 
 def main():
@@ -273,9 +338,13 @@ def main():
         rows = asked.rows or min(4, math.ceil(stage["batch_size"] / state.num_processes))
         passes = math.ceil(stage["batch_size"] / (rows * state.num_processes))
         plan = {"rows": rows, "passes": passes, "cpu": cpu, "processes": state.num_processes}
+        plan["checkpoint"] = folder / job["checkpoint"]
+        plan["start"] = folder / stage["lora"]["start"] if "lora" in stage else None
         samples = Samples(folder, stage, rows * passes * state.num_processes)
         work.append((stage, samples, plan))
+        model = adapted(model, stage, plan["start"], plan["checkpoint"], asked)
         loss = first_loss(model, samples, collate, rows, state.device)
+        model = bare(model, stage, merge=False)
         checks[stage["name"]] = {"expected": stage["expected_loss"], "got": loss}
         if not abs(loss - stage["expected_loss"]) <= job["tolerance"]:
             raise SystemExit(
@@ -294,15 +363,17 @@ def main():
     aside = [f for f in (folder / job["checkpoint"]).iterdir() if f.suffix in (".json", ".jinja")]
     aside = [f for f in aside if f.name != "config.json" and not f.name.endswith(".index.json")]
     for stage, samples, plan in work:
-        finished = out / ("model" if stage is job["stages"][-1] else f"{stage['name']}-model")
+        last = stage is job["stages"][-1]
+        finished = out / ("model" if last else f"{stage['name']}-model")
         if asked.resume and finished.is_dir():
-            model = load(finished).to(state.device)
+            model = model if last else load(finished).to(state.device)
             continue
         trainer = train_stage(model, stage, samples, collate, out, asked, plan)
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        save(trainer, state, finished, aside)
+        model = save(trainer, state, finished, aside, last)
     if state.is_main_process:
         versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+        if any("lora" in stage for stage in job["stages"]):
+            versions["peft"] = importlib.metadata.version("peft")
         made = {**versions, "processes": state.num_processes, "bf16": asked.bf16, "checks": checks}
         (out / "run.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
         print(f"{out / 'model'}")
