@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { writeTinyAdapter } from "../../test/tiny-adapter.ts";
+import { tinyPicture } from "../../test/tiny-llava.ts";
 import { type ChatFolder, llava, main, makeChatFolder } from "./chat/chat.fixture.ts";
 
 let chat: ChatFolder;
@@ -13,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => chat.remove());
 
-it("serves a model, and the model with each adapter, as llava chat answers with it", async () => {
+it("serves a model, and the model with each adapter, as llava chat answers with it, and tells what each looked at", async () => {
   const words = ["serve", "plain=model", "--adapter", "red", "--adapter", "again=red", "--port", "0", "--json"];
   const server = spawn(process.execPath, [main, ...words, "--threads", "1"], { cwd: chat.folder });
   const [head] = (await once(server.stdout.setEncoding("utf8"), "data")) as [string];
@@ -34,6 +35,19 @@ it("serves a model, and the model with each adapter, as llava chat answers with 
   expect(red).not.toBe(plain);
   expect(again).toBe(red);
   expect(red).toBe((JSON.parse(alone.stdout) as { text: string }).text);
+  const [image, answer] = [await tinyPicture(1), { role: "assistant", content: "A dog." }];
+  const look = async (model: string): Promise<number[]> => {
+    const user = { role: "user", content: [{ type: "image_url", image_url: { url: image } }] };
+    const body = JSON.stringify({ model, messages: [user, answer] });
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(`${url}/v1/attention`, { method: "POST", headers, body });
+    const { tokens } = (await response.json()) as { tokens: { weights: number[][][] }[] };
+    return tokens.flatMap(({ weights }) => weights.flat(2));
+  };
+  const [seen, adapted, same] = await Promise.all(["plain", "red", "again"].map(look));
+  expect(adapted).toHaveLength(seen!.length);
+  expect(adapted).not.toEqual(seen);
+  expect(same).toEqual(adapted);
   server.kill("SIGTERM");
   expect(await once(server, "exit")).toEqual([0, null]);
 });

@@ -7,7 +7,8 @@ import { writeTinyAdapter } from "../../test/tiny-adapter.ts";
 import { tinyPicture, writeTinyLlava } from "../../test/tiny-llava.ts";
 import { createDirectEngine } from "../runtime/direct-node.ts";
 import type { Engine } from "../runtime/engine.ts";
-import { answerTurns, type Assistant, type Picture, userTurn } from "./assistant.ts";
+import { preprocess } from "../image/preprocess.ts";
+import { answerTurns, type Assistant, type Picture, placePictures, userTurn, writeAnswered } from "./assistant.ts";
 import { decodeChatPicture, openAssistant, openAssistants } from "./node.ts";
 
 let folder: string;
@@ -17,6 +18,14 @@ let picture: Picture;
 
 const answer = async (assistant: Assistant): Promise<readonly number[]> =>
   (await answerTurns(assistant, [userTurn("What is this?", 1)], [picture], { maxNewTokens: 12 })).token_ids;
+
+/** What every token of a given answer looked at, over all layers. */
+async function look(assistant: Assistant): Promise<Float32Array[]> {
+  const { ids, imageRuns, from } = writeAnswered(assistant, [userTurn("What is this?", 1)], "A dog there.", [1]);
+  const { reader, preprocessor } = assistant.sight!;
+  const read = await reader.read(picture.key, async () => [preprocess(picture.pixels, preprocessor)]);
+  return assistant.attention!.read(placePictures({ ids, imageRuns }, [read]), from, { layers: [0, 1] });
+}
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "adapted-"));
@@ -50,6 +59,28 @@ describe("adapters on one model", () => {
     }
     expect(together).toEqual(alone);
     expect(new Set(together.map(String)).size).toBe(5);
+  });
+
+  it("look at what the merged model looks at, side by side", async () => {
+    const adapters = [
+      await writeTinyAdapter(join(folder, "f"), model, ["q_proj", "k_proj", "up_proj"]),
+      await writeTinyAdapter(join(folder, "g"), model, ["v_proj", "o_proj"], 1),
+      await writeTinyAdapter(join(folder, "h"), model, ["linear_1"]),
+    ];
+    const assistants = await openAssistants(model, adapters, { engine });
+    const together = await Promise.all(assistants.map(look));
+    for (const assistant of assistants.toReversed()) await assistant.release();
+    for (const [i, adapter] of adapters.entries()) {
+      const merged = await openAssistant(model, { engine, adapter });
+      const [maps, alone] = [together[i + 1]!, await look(merged)];
+      await merged.release();
+      expect(maps.map(({ length }) => length)).toEqual(alone.map(({ length }) => length));
+      const furthest = (others: readonly Float32Array[]): number =>
+        Math.max(...maps.flatMap((row, r) => [...row].map((weight, at) => Math.abs(weight - others[r]![at]!))));
+      expect(furthest(alone)).toBeLessThan(1e-5);
+      // and not at what the model looks at without it
+      expect(furthest(together[0]!)).toBeGreaterThan(1e-3);
+    }
   });
 
   it("are refused where they belong to another model, or the model has one inside", async () => {

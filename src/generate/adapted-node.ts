@@ -7,6 +7,8 @@ import type { LanguageFiles, LlavaFiles } from "../models/node.ts";
 import type { PartWeights } from "../models/weights.ts";
 import type { Engine, EngineBuffer } from "../runtime/engine.ts";
 import type { Assistant, Sight } from "./assistant.ts";
+import { createAttentionReader } from "./attention-maps.ts";
+import type { LanguageWeights } from "./decoder.ts";
 import { createGenerator } from "./generator.ts";
 import { openSight } from "./sight-node.ts";
 import { uploadWeights, type UploadedWeights } from "./weights.ts";
@@ -30,22 +32,23 @@ export async function adaptedAssistant(model: LoadedModel, folder: string): Prom
   const base = files.kind === "llava" ? { projector: files.projector, language } : { language };
   const adapter = await readAdapter(folder, base);
   const factors = await languageFactors(engine, config, adapter);
-  const generator = createGenerator({
-    engine,
-    config,
+  const weights: LanguageWeights = {
     parameter: (name) => (factors?.shapes.has(name) ? factors.uploaded.parameter(name) : parameter(name)),
     lora: factors?.lora,
-  });
+  };
+  const generator = createGenerator({ engine, config, ...weights });
+  const attention = createAttentionReader(engine, config, weights);
   const own = await adaptedSight(model, adapter);
   const sight = own?.sight ?? assistant.sight;
-  const { attention: _, ...shared } = assistant;
   return {
-    ...shared,
+    ...assistant,
     generator,
+    attention,
     where: folder,
     ...(sight && { sight }),
     release: async () => {
       await generator.release();
+      await attention.release();
       factors?.uploaded.release();
       await own?.release();
     },

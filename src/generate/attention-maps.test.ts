@@ -32,8 +32,13 @@ function turn(head: readonly number[], position: number, base: number): number[]
   });
 }
 
-/** Attention [layer][T][T], mean over heads, of a decoder without a single matrix product of the engine's. */
-async function plainAttention(c: LanguageConfig, weights: PartWeights, x: Rows): Promise<Rows[]> {
+/** Attention [layer][T][T], mean over `chosen` heads, of a decoder without a single matrix product of the engine's. */
+async function plainAttention(
+  c: LanguageConfig,
+  weights: PartWeights,
+  x: Rows,
+  chosen = Array.from({ length: c.heads }, (_, h) => h),
+): Promise<Rows[]> {
   const all: Rows[] = [];
   let hidden = x;
   for (let layer = 0; layer < c.layers; layer++) {
@@ -75,7 +80,8 @@ async function plainAttention(c: LanguageConfig, weights: PartWeights, x: Rows):
           return visible ? Math.exp(dot(query, keys[group]!) / Math.sqrt(c.headSize)) : 0;
         });
         const total = scores.reduce((sum, score) => sum + score, 0);
-        scores.forEach((score, s) => (seen[t]![s]! += score / total / c.heads));
+        const share = chosen.includes(h) ? 1 / chosen.length : 0;
+        scores.forEach((score, s) => (seen[t]![s]! += (share * score) / total));
         return query.map((_, d) => scores.reduce((sum, score, s) => sum + (score / total) * v[s]![group]![d]!, 0));
       }),
     );
@@ -117,15 +123,22 @@ describe("attention of an answer", () => {
       );
       const expected = await plainAttention(config, weights, x);
       const from = length - 4;
-      const one = await reader.read({ ids, pictures }, from, [1]);
-      const both = await reader.read({ ids, pictures }, from, [0, 1]);
+      const one = await reader.read({ ids, pictures }, from, { layers: [1] });
+      const both = await reader.read({ ids, pictures }, from, { layers: [0, 1] });
+      const heads = [0, 3];
+      const some = await reader.read({ ids, pictures }, from, { layers: [1], heads });
+      const ofHeads = await plainAttention(config, weights, x, heads);
       expect([one.length, one[0]!.length]).toEqual([4, length]);
       for (let i = 0; i < 4; i++) {
         const t = from + i - 1;
-        for (const [got, layers] of [[one[i]!, [1]] as const, [both[i]!, [0, 1]] as const]) {
+        for (const [got, layers, right] of [
+          [one[i]!, [1], expected] as const,
+          [both[i]!, [0, 1], expected] as const,
+          [some[i]!, [1], ofHeads] as const,
+        ]) {
           expect(got.reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 5);
           for (let s = 0; s < length; s++) {
-            const mean = layers.reduce<number>((sum, layer) => sum + expected[layer]![t]![s]!, 0) / layers.length;
+            const mean = layers.reduce<number>((sum, layer) => sum + right[layer]![t]![s]!, 0) / layers.length;
             expect(Math.abs(got[s]! - mean)).toBeLessThan(2e-6);
           }
         }
@@ -141,14 +154,16 @@ describe("attention of an answer", () => {
     const reader = createAttentionReader(engine, config, { parameter });
     const prompts = [9, 80, 17].map((length) => ({ ids: Array.from({ length }, (_, i) => (i * 7) % 300) }));
     const alone = [];
-    for (const prompt of prompts) alone.push(await reader.read(prompt, prompt.ids.length - 2, [0]));
-    const together = await Promise.all(prompts.map((prompt) => reader.read(prompt, prompt.ids.length - 2, [0])));
+    for (const prompt of prompts) alone.push(await reader.read(prompt, prompt.ids.length - 2, { layers: [0] }));
+    const together = await Promise.all(
+      prompts.map((prompt) => reader.read(prompt, prompt.ids.length - 2, { layers: [0] })),
+    );
     expect(together).toEqual(alone);
     // one that is given up leaves the others as they were
     const gone = AbortSignal.abort(new Error("left"));
     const [left, stayed] = await Promise.allSettled([
-      reader.read(prompts[1]!, 78, [0], gone),
-      reader.read(prompts[0]!, 7, [0]),
+      reader.read(prompts[1]!, 78, { layers: [0] }, gone),
+      reader.read(prompts[0]!, 7, { layers: [0] }),
     ]);
     expect(left).toMatchObject({ status: "rejected", reason: { message: "left" } });
     expect(stayed).toEqual({ status: "fulfilled", value: alone[0] });

@@ -23,6 +23,8 @@ interface Told {
   readonly error?: { readonly code: string; readonly param: string };
   readonly layers: number[];
   readonly model_layers: number;
+  readonly heads: number[];
+  readonly model_heads: number;
   readonly pictures: { readonly views: { image: string; width: number; rows: number; columns: number }[] }[];
   readonly tokens: { readonly text: string; readonly weights: number[][][] }[];
 }
@@ -65,6 +67,15 @@ it("tells for each token where its attention lay, on the very pixels of the towe
   expect(first.layers).toEqual([0]);
   expect(first.tokens).not.toEqual(told.tokens);
   expect(again.tokens).toEqual(first.tokens);
+  // heads alone come to what all of them come to
+  const alone = await Promise.all(
+    Array.from({ length: told.model_heads }, (_, head) => ask({ messages, heads: [head] })),
+  );
+  expect(alone.map(({ heads }) => heads)).toEqual(told.heads.map((head) => [head]));
+  expect(alone[1]!.tokens).not.toEqual(alone[0]!.tokens);
+  const weight = ({ tokens }: Told): number => tokens[0]!.weights[0]![0]![0]!;
+  const mean = alone.reduce((sum, each) => sum + weight(each), 0) / alone.length;
+  expect(Math.abs(mean - weight(told)) / mean).toBeLessThan(1e-3);
 });
 
 it("refuses what has no answer, no picture, no such layer, or too many tokens", async () => {
@@ -76,6 +87,7 @@ it("refuses what has no answer, no picture, no such layer, or too many tokens", 
     [{ messages: [user, { role: "assistant", content: "" }] }, "invalid_value", "messages"],
     [{ messages: [{ role: "user", content: "Hi" }, said] }, "invalid_value", "messages"],
     [{ messages: [user, said], layers: [99] }, "invalid_value", "layers"],
+    [{ messages: [user, said], heads: [99] }, "invalid_value", "heads"],
     [{ messages: [user, { ...said, content: "word ".repeat(300) }] }, "context_length_exceeded", "messages"],
     [{ messages: [user, said], model: "other" }, "model_not_found", "model"],
   ];

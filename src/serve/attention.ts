@@ -23,6 +23,12 @@ export const attentionSchema = z.object({
     .max(1000)
     .optional()
     .describe("layers of the language model whose attention is averaged; all of them where absent"),
+  heads: z
+    .array(z.int().min(0))
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe("query heads of those layers whose attention is averaged; all of them where absent"),
 });
 
 type AttentionRequest = z.infer<typeof attentionSchema>;
@@ -43,6 +49,8 @@ export interface TokenAttention {
   /** those whose attention was averaged */
   readonly layers: readonly number[];
   readonly model_layers: number;
+  readonly heads: readonly number[];
+  readonly model_heads: number;
   readonly pictures: readonly { readonly views: readonly ShownView[] }[];
   /** the answer's tokens, each with its weights by picture, view and patch */
   readonly tokens: readonly { readonly text: string; readonly weights: readonly (readonly number[][])[] }[];
@@ -66,14 +74,15 @@ export async function tellAttention(
   const { turns, pictures, answer } = readMessages(request);
   const ready = await readyPictures(pictures, { model, salt }, kitchen, ticket.signal);
   if (sight === undefined || attention === undefined) throw blind();
-  const layers = checkLayers(request, attention.layers);
+  const layers = checked(request, "layers", attention.layers);
+  const heads = checked(request, "heads", attention.heads);
   const counts = ready.map(({ count }) => count);
   const written = writeAnswered(assistant, turns, answer, counts);
   checkLength(written, kitchen.limits.attentionTokens);
   await ticket.turn(1);
   const read: PictureTokens[] = [];
   for (const picture of ready) read.push(await readPicture(model, picture, ticket.signal));
-  const rows = await attention.read(placePictures(written, read), written.from, layers, ticket.signal);
+  const rows = await attention.read(placePictures(written, read), written.from, { layers, heads }, ticket.signal);
   ticket.signal.throwIfAborted();
   const texts = textsOf(written.ids.subarray(written.from), assistant.tokenizer);
   return {
@@ -81,6 +90,8 @@ export async function tellAttention(
     model: model.name,
     layers,
     model_layers: attention.layers,
+    heads,
+    model_heads: attention.heads,
     pictures: await Promise.all(ready.map(async (picture) => ({ views: await showViews(picture, sight) }))),
     tokens: rows.map((row, i) => ({
       text: texts[i]!,
@@ -110,11 +121,13 @@ function blind(): RequestError {
   });
 }
 
-function checkLayers({ layers }: AttentionRequest, count: number): readonly number[] {
-  const strange = layers?.find((layer) => layer >= count);
-  if (strange === undefined) return [...new Set(layers ?? Array.from({ length: count }, (_, layer) => layer))];
-  const expected = `layers below ${count}`;
-  throw new RequestError(400, "INVALID_VALUE", { expected, got: String(strange), where: "layers" });
+/** Those of `count` layers or heads that were asked for, each once. */
+function checked(request: AttentionRequest, what: "layers" | "heads", count: number): readonly number[] {
+  const asked = request[what] ?? Array.from({ length: count }, (_, each) => each);
+  const strange = asked.find((each) => each >= count);
+  if (strange === undefined) return [...new Set(asked)];
+  const expected = `${what} below ${count}`;
+  throw new RequestError(400, "INVALID_VALUE", { expected, got: String(strange), where: what });
 }
 
 /** The weights of a whole sequence over itself are held at once: that grows with its length squared. */
