@@ -9,6 +9,7 @@ import { addJudgeVerb } from "./eval-judge.ts";
 import { addReplayVerbs } from "./eval-replay.ts";
 import { askSide, type RunFlags, writeReport } from "./eval-run.ts";
 import { describeComparison, describeResult } from "./eval-view.ts";
+import { addVotesVerb } from "./eval-votes.ts";
 import { addVerb, collect, wholeNumber } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { log } from "./progress.ts";
@@ -47,6 +48,7 @@ export function addEval(program: Command): void {
     .action(evaluate);
   addReplayVerbs(verb);
   addJudgeVerb(verb);
+  addVotesVerb(verb);
 }
 
 async function evaluate(model: string, options: Options, command: Command): Promise<void> {

@@ -10,6 +10,7 @@ import type { RequestLog } from "../serve/app.ts";
 import { defaultServeLimits as defaults } from "../serve/limits.ts";
 import { type NamedPath, namedPaths, type ServedModel } from "../serve/models.ts";
 import { serve, type ServeOptions } from "../serve/server.ts";
+import { openVotes } from "../serve/votes.ts";
 import { describeFailure } from "./failure.ts";
 import { interruptible } from "./interrupt.ts";
 import { addVerb, collect, wholeNumber } from "./options.ts";
@@ -33,6 +34,8 @@ interface Options {
   readonly template?: string;
   readonly adapter?: readonly string[];
   readonly threads?: number;
+  readonly votes?: string;
+  readonly voteConversations?: boolean;
   readonly logPrompts?: boolean;
   readonly json?: boolean;
 }
@@ -60,6 +63,8 @@ export function addServe(program: Command): void {
     .option("--template <name>", "how conversations are written (default: as each model was trained)")
     .option("--adapter <name=folder>", "the model with this LoRA adapter, served beside it (repeatable)", collect)
     .option("--threads <n>", "threads to compute with (default: the physical cores)", wholeNumber(1, 1024))
+    .option("--votes <file>", "take votes between two answers (the page's arena) and add them there as JSON lines")
+    .option("--vote-conversations", "write what was asked and answered beside each vote, pictures too")
     .option("--log-prompts", "log what is asked, too")
     .option("--json", "print the address as JSON when it is ready")
     .action((words: string[], options: Options) => serveModels(words, options, program.version()));
@@ -136,6 +141,7 @@ async function readSettings(options: Options): Promise<Omit<ServeOptions, "model
     tls: await readTls(options),
     log: writeLog,
     logPrompts: options.logPrompts ?? false,
+    votes: await readVotesOption(options),
   };
 }
 
@@ -162,6 +168,12 @@ async function readTls({ tlsCert, tlsKey }: Options): Promise<ServeOptions["tls"
   }
   const got = tlsCert === undefined ? "--tls-key alone" : "--tls-cert alone";
   throw new InputError("SERVE_TLS", { expected: "--tls-cert and --tls-key together", got });
+}
+
+async function readVotesOption({ votes, voteConversations = false }: Options): Promise<ServeOptions["votes"]> {
+  if (votes !== undefined) return openVotes(votes, { conversations: voteConversations });
+  if (!voteConversations) return undefined;
+  throw new InputError("SERVE_VOTES", { expected: "--votes FILE", got: "--vote-conversations alone" });
 }
 
 /** One JSON line a request on stderr; failures of the server's own with what is known of them. */

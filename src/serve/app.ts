@@ -19,6 +19,7 @@ import { saltOf } from "./question.ts";
 import { answerResponses, questionOfResponses } from "./responses.ts";
 import { responsesSchema } from "./responses-schema.ts";
 import { tokenize, tokenizeSchema } from "./tokenize.ts";
+import { takeVote, type VoteBook, voteSchema } from "./votes.ts";
 
 /** A line of the log. */
 export interface RequestLog {
@@ -44,6 +45,8 @@ export interface AppOptions {
   readonly guard: Guard;
   /** the page's files; empty: there is none */
   readonly page: Page;
+  /** where votes go; absent: none are taken */
+  readonly votes?: VoteBook | undefined;
   /** of this package, for /openapi.json */
   readonly version: string;
   readonly log: (line: RequestLog, internal?: unknown) => void;
@@ -77,7 +80,9 @@ export function createApp(options: AppOptions): Hono<Served> {
   addGuards(app, options);
   addPage(app, options.page);
   addInformation(app, options);
-  addAnswers(app, options);
+  const answered = answerer(options);
+  addAnswers(app, options, answered);
+  addVotes(app, options, answered);
   app.notFound((c) => refuse(c, notFound("a route of /openapi.json", "ROUTE_NOT_FOUND")));
   app.onError((error, c) => refuse(c, error));
   return app;
@@ -105,10 +110,10 @@ function addGuards(app: Hono<Served>, options: AppOptions): void {
   });
 }
 
-function addInformation(app: Hono<Served>, { models, gate, kitchen, version }: AppOptions): void {
+function addInformation(app: Hono<Served>, { models, gate, kitchen, version, votes }: AppOptions): void {
   const description = openApi(version);
   app.get("/health", (c) => c.json({ status: gate.closed ? "ending" : "ok" }, gate.closed ? 503 : 200));
-  app.get("/v1/models", (c) => c.json({ object: "list", data: models.map(modelJson) }));
+  app.get("/v1/models", (c) => c.json({ object: "list", data: models.map(modelJson), votes: votes !== undefined }));
   app.get("/v1/models/:name", (c) => {
     const model = models.find(({ name }) => name === c.req.param("name"));
     if (model === undefined) throw notFound("a model of /v1/models", "MODEL_NOT_FOUND");
@@ -121,25 +126,35 @@ function addInformation(app: Hono<Served>, { models, gate, kitchen, version }: A
   });
 }
 
-function addAnswers(app: Hono<Served>, { models, kitchen, gate }: AppOptions): void {
+/** Reads a body, lets it in, and answers it; the ticket is left by whoever answers, or when that fails. */
+type Answered = <S extends z.ZodType>(
+  c: Context<Served>,
+  schema: S,
+  read: (request: z.infer<S>, told: Told) => (ticket: Ticket, report: Report) => Promise<Response>,
+  mostBytes?: number,
+) => Promise<Response>;
+
+function answerer({ kitchen, gate }: AppOptions): Answered {
   const room = new BodyRoom(kitchen.limits);
-  /** Reads a body, lets it in, and answers it; the ticket is left by whoever answers, or when that fails. */
-  const answered = <S extends z.ZodType>(
-    c: Context<Served>,
-    schema: S,
-    read: (request: z.infer<S>, told: Told) => (ticket: Ticket, report: Report) => Promise<Response>,
-  ): Promise<Response> =>
-    room.use(c.env.incoming, async (bytes) => {
-      const told = c.get("told");
-      const answer = read(parseBody(bytes, schema), told);
-      const ticket = gate.enter(c.get("client"));
-      try {
-        return await answer(ticket, (said) => Object.assign(told, said));
-      } catch (error) {
-        ticket.leave();
-        throw error;
-      }
-    });
+  return (c, schema, read, mostBytes) =>
+    room.use(
+      c.env.incoming,
+      async (bytes) => {
+        const told = c.get("told");
+        const answer = read(parseBody(bytes, schema), told);
+        const ticket = gate.enter(c.get("client"));
+        try {
+          return await answer(ticket, (said) => Object.assign(told, said));
+        } catch (error) {
+          ticket.leave();
+          throw error;
+        }
+      },
+      mostBytes,
+    );
+}
+
+function addAnswers(app: Hono<Served>, { models, kitchen }: AppOptions, answered: Answered): void {
   app.post("/v1/chat/completions", (c) =>
     answered(c, chatSchema, (request, told) => {
       told.prompt = request.messages;
@@ -170,6 +185,22 @@ function addAnswers(app: Hono<Served>, { models, kitchen, gate }: AppOptions): v
       return Response.json(result);
     }),
   );
+}
+
+function addVotes(app: Hono<Served>, { models, kitchen, votes }: AppOptions, answered: Answered): void {
+  app.post("/v1/votes", (c) => {
+    if (votes === undefined) {
+      const fix = "start it with llava serve … --votes FILE";
+      throw new RequestError(404, "VOTES_OFF", { expected: "a server that takes votes", got: "one without", fix });
+    }
+    const read = (vote: z.infer<typeof voteSchema>, told: Told) => async (ticket: Ticket) => {
+      told.prompt = vote.messages;
+      const result = await takeVote(vote, models, votes);
+      ticket.leave();
+      return Response.json(result);
+    };
+    return answered(c, voteSchema, read, kitchen.limits.voteBytes);
+  });
 }
 
 /** Logs and counts a request when its connection is done with it; the signal tells when that was too early. */

@@ -13,13 +13,17 @@ export class BodyRoom {
   }
 
   /**
-   * Reads a JSON body and lets `use` have it; its room is free again when `use` is done.
+   * Reads a JSON body of at most `most` bytes and lets `use` have it; its room is free again when `use` is done.
    * Throws `BODY_TYPE`, `BODY_SIZE`, and `RATE_LIMIT_EXCEEDED` when other bodies take all the room.
    */
-  async use<T>(request: IncomingMessage, use: (bytes: Uint8Array) => Promise<T>): Promise<T> {
+  async use<T>(
+    request: IncomingMessage,
+    use: (bytes: Uint8Array) => Promise<T>,
+    most = this.#limits.bodyBytes,
+  ): Promise<T> {
     checkHeaders(request.headers);
-    const { bodyBytes, heldBytes } = this.#limits;
-    if (Number(request.headers["content-length"] ?? 0) > bodyBytes) throw tooLarge(bodyBytes);
+    const { heldBytes } = this.#limits;
+    if (Number(request.headers["content-length"] ?? 0) > most) throw tooLarge(most);
     const chunks: Buffer[] = [];
     let length = 0;
     try {
@@ -27,7 +31,7 @@ export class BodyRoom {
       for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         length += chunk.length;
         this.#held += chunk.length;
-        if (length > bodyBytes) throw tooLarge(bodyBytes);
+        if (length > most) throw tooLarge(most);
         if (this.#held > heldBytes) throw full();
         chunks.push(chunk);
       }

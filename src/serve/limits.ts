@@ -8,6 +8,8 @@ export interface ServeLimits {
   readonly queue: number;
   /** bytes of one request's body */
   readonly bodyBytes: number;
+  /** bytes of a vote's body, which may become one line of a file */
+  readonly voteBytes: number;
   /** bytes of all bodies being received or held at once */
   readonly heldBytes: number;
   /** answers of one request (`n`) */
@@ -35,6 +37,7 @@ export const defaultServeLimits: ServeLimits = {
   parallel: 8,
   queue: 64,
   bodyBytes: 20 * MiB,
+  voteBytes: 8 * MiB,
   heldBytes: 256 * MiB,
   choices: 8,
   pictures: 16,

@@ -4,6 +4,7 @@ import { attentionSchema } from "./attention.ts";
 import { chatSchema } from "./chat-schema.ts";
 import { responsesSchema } from "./responses-schema.ts";
 import { tokenizeSchema } from "./tokenize.ts";
+import { voteSchema } from "./votes.ts";
 
 const jsonSchema = (schema: z.ZodType): object => {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input" });
@@ -46,7 +47,8 @@ export const routes: Readonly<Record<string, object>> = {
   "/v1/chat/completions": post("Answer a conversation with pictures", chatSchema),
   "/v1/responses": post("Answer an input with pictures, without keeping it", responsesSchema),
   "/v1/attention": post("What each token of an answer looked at", attentionSchema),
-  "/v1/models": get("The models there are"),
+  "/v1/votes": post("Keep which of two answers was found better; 404 unless the server was told where", voteSchema),
+  "/v1/models": get("The models there are, and whether votes are taken"),
   "/v1/models/{model}": {
     ...get("One model"),
     parameters: [{ name: "model", in: "path", required: true, schema: { type: "string" } }],

@@ -13,6 +13,7 @@ import { defaultServeLimits, type ServeLimits } from "./limits.ts";
 import { createMetrics } from "./metrics.ts";
 import type { ServedModel } from "./models.ts";
 import { type Page, readPage } from "./page.ts";
+import type { VoteBook } from "./votes.ts";
 
 export interface ServeOptions extends Partial<GuardOptions> {
   readonly models: readonly ServedModel[];
@@ -31,6 +32,8 @@ export interface ServeOptions extends Partial<GuardOptions> {
   readonly version?: string;
   /** the page at /; the built one unless told */
   readonly page?: Page;
+  /** where votes between answers go; absent: none are taken */
+  readonly votes?: VoteBook | undefined;
 }
 
 export interface Serving {
@@ -53,8 +56,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const guard = new Guard({ keys: [], hosts: [], origins: [], ...options });
   const decoder = createDecoder(models.some(({ assistant }) => assistant.sight) ? limits : { ...limits, decoders: 0 });
   const kitchen = { limits, decoder, fetching: options.fetching, metrics: createMetrics(gate), viewCounts: new Map() };
-  const { logPrompts = false, version = "0", page = readPage() } = options;
-  const app = createApp({ models, kitchen, gate, guard, log, logPrompts, version, page });
+  const { logPrompts = false, version = "0", page = readPage(), votes } = options;
+  const app = createApp({ models, kitchen, gate, guard, log, logPrompts, version, page, votes });
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false, errorHandler: malformed });
   const settings = { headersTimeout, requestTimeout, connectionsCheckingInterval: 2000, maxHeaderSize: 16_384 };
   const onRequest = (...[incoming, outgoing]: Parameters<typeof listener>): void => void listener(incoming, outgoing);
