@@ -14,23 +14,36 @@ const endings: Partial<Record<Answer["state"], string>> = {
 };
 
 export const AnswerView = memo(function AnswerView({ turn }: { readonly turn: Answer }) {
-  const { text, state, problem, model } = turn;
   const [looking, setLooking] = useState(false);
-  const coming = state === "streaming";
+  const coming = turn.state === "streaming";
   return (
-    <article className="answer" aria-label={`Answer of ${model}`} aria-busy={coming}>
-      {looking ? <AttentionView turn={turn} onClose={() => setLooking(false)} /> : <SafeMarkdown text={text} />}
-      {coming && <span className="coming" aria-hidden="true" />}
+    <article className="answer" aria-label={`Answer of ${turn.model}`} aria-busy={coming}>
+      {looking ? <Looked turn={turn} onClose={() => setLooking(false)} /> : <SafeMarkdown text={turn.text} />}
+      <AnswerEnd turn={turn} />
+      {!coming && <AnswerTools turn={turn} looking={looking} onLook={() => setLooking(!looking)} />}
+    </article>
+  );
+});
+
+function Looked({ turn, onClose }: { readonly turn: Answer; readonly onClose: () => void }) {
+  const { settings, conversation } = useChatState();
+  return <AttentionView turn={turn} turns={pathTo(conversation, turn.id)} settings={settings} onClose={onClose} />;
+}
+
+/** What stands behind an answer's words: that more come, or how they ended. */
+export function AnswerEnd({ turn: { state, problem } }: { readonly turn: Answer }) {
+  return (
+    <>
+      {state === "streaming" && <span className="coming" aria-hidden="true" />}
       {state === "failed" && <p className="problem">{problem}</p>}
       {endings[state] !== undefined && (
         <p className="quiet">
           {endings[state]} {problem}
         </p>
       )}
-      {!coming && <AnswerTools turn={turn} looking={looking} onLook={() => setLooking(!looking)} />}
-    </article>
+    </>
   );
-});
+}
 
 interface ToolsProps {
   readonly turn: Answer;
@@ -54,27 +67,32 @@ function AnswerTools({ turn, looking, onLook }: ToolsProps) {
       >
         <Icon name="again" />
       </button>
-      {turn.text !== "" && (
-        <button
-          type="button"
-          className="plain small"
-          onClick={() => void navigator.clipboard?.writeText(turn.text)}
-          aria-label="Copy answer"
-        >
-          <Icon name="copy" />
-        </button>
-      )}
-      {sees && turn.text !== "" && (
-        <button type="button" className="plain small look" aria-pressed={looking} onClick={onLook}>
-          <Icon name="eye" /> What did it look at?
-        </button>
-      )}
+      {turn.text !== "" && <CopyButton text={turn.text} />}
+      {sees && turn.text !== "" && <LookButton looking={looking} onLook={onLook} />}
       {turn.cost && <span className="cost">{sayCost(turn.cost)}</span>}
     </div>
   );
 }
 
-function sayCost({ promptTokens, cachedTokens, imageTokens, answerTokens, firstMs, restMs }: Cost): string {
+export function CopyButton({ text }: { readonly text: string }) {
+  const copy = (): void => void navigator.clipboard?.writeText(text);
+  return (
+    <button type="button" className="plain small" onClick={copy} aria-label="Copy answer">
+      <Icon name="copy" />
+    </button>
+  );
+}
+
+export function LookButton({ looking, onLook }: Pick<ToolsProps, "looking" | "onLook">) {
+  return (
+    <button type="button" className="plain small look" aria-pressed={looking} onClick={onLook}>
+      <Icon name="eye" /> What did it look at?
+    </button>
+  );
+}
+
+/** What an answer cost, in words. */
+export function sayCost({ promptTokens, cachedTokens, imageTokens, answerTokens, firstMs, restMs }: Cost): string {
   const notes = [
     ...(imageTokens > 0 ? [`${imageTokens} of pictures`] : []),
     ...(cachedTokens > 0 ? [`${cachedTokens} known`] : []),

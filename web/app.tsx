@@ -1,5 +1,7 @@
 // The page's frame: conversations at the side, the one that is shown, what is asked below; dropped pictures land anywhere.
 import { useEffect, useState } from "react";
+import type { Arena } from "./arena.ts";
+import { ArenaView } from "./arena-view.tsx";
 import type { Chat } from "./chat.ts";
 import { Composer } from "./composer.tsx";
 import { Header } from "./header.tsx";
@@ -7,49 +9,64 @@ import { KeyDialog } from "./key-dialog.tsx";
 import { SettingsDialog } from "./settings-dialog.tsx";
 import { Sidebar } from "./sidebar.tsx";
 import { Thread } from "./thread.tsx";
-import { ChatContext, useChatState } from "./use-chat.ts";
+import { Problem, Said } from "./notices.tsx";
+import { ArenaContext } from "./use-arena.ts";
+import { ChatContext, useChat, useChatState } from "./use-chat.ts";
 import { type Draft, useDraft } from "./use-draft.ts";
 
-export function App({ chat }: { readonly chat: Chat }) {
+interface AppProps {
+  readonly chat: Chat;
+  readonly arena: Arena;
+}
+
+export function App({ chat, arena }: AppProps) {
   return (
     <ChatContext value={chat}>
-      <Frame chat={chat} />
+      <ArenaContext value={arena}>
+        <Frame chat={chat} arena={arena} />
+      </ArenaContext>
     </ChatContext>
   );
 }
 
-function Frame({ chat }: { readonly chat: Chat }) {
-  const { server, settings, said, problem } = useChatState();
+function Frame({ chat, arena }: AppProps) {
+  const { server, settings, arena: comparing } = useChatState();
   const [menu, setMenu] = useMenu();
   const [choosing, setChoosing] = useState(false);
-  const draft = useDraft(chat);
+  const [draft, question] = [useDraft(chat), useDraft(arena)];
   useTheme(settings.theme);
-  useStopKey(chat);
-  const dropping = useDrop(draft);
+  useStopKey(comparing ? arena : chat);
+  const dropping = useDrop(comparing ? question : draft);
   return (
     <div className="frame" data-dropping={dropping || undefined}>
       <Sidebar open={menu} onClose={() => setMenu(false)} />
       <div className="column" inert={menu}>
         <Header onMenu={() => setMenu(true)} onSettings={() => setChoosing(true)} />
-        <Thread draft={draft} />
-        {problem !== "" && (
-          <p className="problem" role="alert">
-            {problem}{" "}
-            {server === "away" && (
-              <button type="button" className="link" onClick={() => void chat.connect()}>
-                Try again
-              </button>
-            )}
-          </p>
-        )}
-        <Composer draft={draft} />
+        {comparing ? <ArenaView draft={question} /> : <ChatView draft={draft} />}
       </div>
       {choosing && <SettingsDialog onClose={() => setChoosing(false)} />}
       {server === "locked" && <KeyDialog />}
-      <p className="listen" role="status">
-        {said}
-      </p>
     </div>
+  );
+}
+
+/** The conversation that is shown, and what is asked in it. */
+function ChatView({ draft }: { readonly draft: Draft }) {
+  const chat = useChat();
+  const { server, streaming, said, problem } = useChatState();
+  return (
+    <>
+      <Thread draft={draft} />
+      <Problem text={problem} />
+      <Composer
+        draft={draft}
+        sees={chat.model?.vision ?? true}
+        ready={server === "ready"}
+        busy={streaming !== undefined}
+        onStop={() => chat.stop()}
+      />
+      <Said text={said} />
+    </>
   );
 }
 
@@ -77,16 +94,16 @@ function useTheme(theme: string): void {
   }, [theme]);
 }
 
-/** Escape ends an answer, unless it closes something first. */
-function useStopKey(chat: Chat): void {
+/** Escape ends answers, unless it closes something first. */
+function useStopKey(asked: Chat | Arena): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       if (event.key === "Escape" && !event.defaultPrevented && document.querySelector("dialog[open]") === null)
-        chat.stop();
+        asked.stop();
     };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
-  }, [chat]);
+  }, [asked]);
 }
 
 /** Takes pictures that are dropped anywhere; true while some are held above the page. */

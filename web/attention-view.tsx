@@ -1,23 +1,25 @@
 // What an answer looked at: every word can be pointed at or reached by keys, and lights up its place in the picture.
 import { type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from "react";
 import { heatOf, placeOf, type Word, wordsOf } from "./attention.ts";
-import { type Answer, pathTo } from "./conversation.ts";
-import { loadKey } from "./settings.ts";
-import { useChat, useChatState } from "./use-chat.ts";
+import type { Answer, Turn } from "./conversation.ts";
+import { loadKey, type Settings } from "./settings.ts";
 import { type Attention, readAttention, type ShownView } from "./wire.ts";
 
 type Depth = "all" | "early" | "middle" | "late";
 
 interface AttentionProps {
   readonly turn: Answer;
+  /** the conversation up to it, and with it */
+  readonly turns: readonly Turn[];
+  readonly settings: Settings;
   readonly onClose: () => void;
 }
 
-export function AttentionView({ turn, onClose }: AttentionProps) {
+export function AttentionView({ turn, turns, settings, onClose }: AttentionProps) {
   const [depth, setDepth] = useState<Depth>("all");
+  const [head, setHead] = useState<number>();
   const [compared, setCompared] = useState(true);
-  const layersId = useId();
-  const { attention, problem } = useAttention(turn, depth);
+  const { attention, problem } = useAttention({ turn, turns, settings, depth, head });
   if (problem !== "") {
     return (
       <>
@@ -39,13 +41,8 @@ export function AttentionView({ turn, onClose }: AttentionProps) {
         <Words attention={attention} compared={compared} />
       )}
       <div className="row">
-        <label htmlFor={layersId}>Layers</label>
-        <select id={layersId} className="low" value={depth} onChange={(event) => setDepth(event.target.value as Depth)}>
-          <option value="all">all</option>
-          <option value="early">first third</option>
-          <option value="middle">middle third</option>
-          <option value="late">last third</option>
-        </select>
+        <LayerChoice depth={depth} onDepth={setDepth} />
+        <HeadChoice head={head} count={attention?.model_heads ?? 0} onHead={setHead} />
         <label className="inline">
           <input type="checkbox" checked={compared} onChange={(event) => setCompared(event.target.checked)} />
           only what sets a word apart
@@ -58,19 +55,70 @@ export function AttentionView({ turn, onClose }: AttentionProps) {
   );
 }
 
-/** Asks the server, again for other layers. */
-function useAttention(turn: Answer, depth: Depth) {
-  const chat = useChat();
-  const { settings } = useChatState();
+interface LayerProps {
+  readonly depth: Depth;
+  readonly onDepth: (depth: Depth) => void;
+}
+
+function LayerChoice({ depth, onDepth }: LayerProps) {
+  const id = useId();
+  return (
+    <>
+      <label htmlFor={id}>Layers</label>
+      <select id={id} className="low" value={depth} onChange={(event) => onDepth(event.target.value as Depth)}>
+        <option value="all">all</option>
+        <option value="early">first third</option>
+        <option value="middle">middle third</option>
+        <option value="late">last third</option>
+      </select>
+    </>
+  );
+}
+
+interface HeadProps {
+  /** undefined: all of them */
+  readonly head: number | undefined;
+  readonly count: number;
+  readonly onHead: (head: number | undefined) => void;
+}
+
+function HeadChoice({ head, count, onHead }: HeadProps) {
+  const id = useId();
+  return (
+    <>
+      <label htmlFor={id}>Heads</label>
+      <select
+        id={id}
+        className="low"
+        value={head ?? "all"}
+        onChange={({ target }) => onHead(target.value === "all" ? undefined : Number(target.value))}
+      >
+        <option value="all">all</option>
+        {Array.from({ length: count }, (_, each) => (
+          <option key={each} value={each}>
+            {each + 1}
+          </option>
+        ))}
+      </select>
+    </>
+  );
+}
+
+interface Reading extends Omit<AttentionProps, "onClose"> {
+  readonly depth: Depth;
+  readonly head: number | undefined;
+}
+
+/** Asks the server, again for other layers and heads. */
+function useAttention({ turn, turns, settings, depth, head }: Reading) {
   const [attention, setAttention] = useState<Attention>();
   const [problem, setProblem] = useState("");
   const layers = useRef(0);
   useEffect(() => {
     const controller = new AbortController();
-    const { conversation } = chat.snapshot();
     const ask = { key: loadKey(), signal: controller.signal };
-    const chosen = thirdOf(depth, layers.current);
-    readAttention(pathTo(conversation, turn.id), { model: turn.model, settings }, chosen, ask).then(
+    const chosen = { layers: thirdOf(depth, layers.current), heads: head === undefined ? undefined : [head] };
+    readAttention(turns, { model: turn.model, settings }, chosen, ask).then(
       (read) => {
         layers.current = read.model_layers;
         setAttention(read);
@@ -81,7 +129,7 @@ function useAttention(turn: Answer, depth: Depth) {
     );
     return () => controller.abort();
     // other settings do not change what was looked at, except the system prompt
-  }, [chat, turn.id, turn.model, depth, settings.system]);
+  }, [turn.id, turn.model, depth, head, settings.system]);
   return { attention, problem };
 }
 
@@ -100,7 +148,10 @@ function Words({ attention, compared }: { readonly attention: Attention; readonl
   const heat = useMemo(() => heatOf(word, words, compared), [word, words, compared]);
   const row = useRef<HTMLParagraphElement>(null);
   const top = useRef<HTMLDivElement>(null);
-  useEffect(() => top.current!.closest("article")!.scrollIntoView({ block: "nearest" }), []);
+  useEffect(() => {
+    // newer browsers return a promise, which is no cleanup
+    top.current!.closest("article")!.scrollIntoView({ block: "nearest" });
+  }, []);
   const onKey = (event: KeyboardEvent): void => {
     const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (by === undefined) return;

@@ -23,6 +23,7 @@ import {
   type Summary,
 } from "./store.ts";
 import { exportText, importText } from "./transfer.ts";
+import { Watched } from "./watched.ts";
 import { listModels, type Model, WireError } from "./wire.ts";
 
 /** locked: the server wants an API key; away: it cannot be reached */
@@ -31,6 +32,10 @@ export type Server = "connecting" | "ready" | "locked" | "away";
 export interface ChatState {
   readonly server: Server;
   readonly models: readonly Model[];
+  /** the server takes votes */
+  readonly votes: boolean;
+  /** two answers side by side are shown in the place of a conversation */
+  readonly arena: boolean;
   readonly settings: Settings;
   readonly list: readonly Summary[];
   readonly conversation: Conversation;
@@ -48,40 +53,36 @@ interface Running {
   readonly controller: AbortController;
 }
 
-export class Chat {
-  #state: ChatState;
-  readonly #listeners = new Set<() => void>();
-  readonly #keeper = new Keeper(() => this.#set({ problem: "This browser has no room left to keep conversations." }));
+/** The address of the arena, where conversations have their names. */
+export const arenaName = "arena";
+
+export class Chat extends Watched<ChatState> {
+  readonly #keeper = new Keeper(() => this.set({ problem: "This browser has no room left to keep conversations." }));
   /** conversations that are not shown while their answers come */
   readonly #aside = new Map<string, Conversation>();
   #running: Running | undefined;
 
   constructor() {
-    this.#state = {
+    super({
       server: "connecting",
       models: [],
+      votes: false,
+      arena: false,
       settings: loadSettings(),
       list: [],
       conversation: newConversation(crypto.randomUUID(), Date.now()),
       streaming: undefined,
       said: "",
       problem: "",
-    };
+    });
   }
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  };
-
-  readonly snapshot = (): ChatState => this.#state;
 
   /** Meets the server, and goes on with the conversation that the address names. */
   async start(): Promise<void> {
     addEventListener("pagehide", () => this.#leaveWords());
     addEventListener("hashchange", () => void this.open(location.hash.slice(1)));
     const connected = this.connect();
-    await this.#list();
+    await this.list();
     if (location.hash.length > 1) await this.open(location.hash.slice(1));
     await connected;
   }
@@ -89,29 +90,32 @@ export class Chat {
   /** Asks the server what it has; a key that it accepts is remembered. */
   async connect(key = loadKey()): Promise<void> {
     try {
-      const models = await listModels({ key });
+      const { models, votes } = await listModels({ key });
       saveKey(key);
-      this.#set({ server: "ready", models, problem: "" });
+      this.set({ server: "ready", models, votes, problem: "" });
     } catch (error) {
       const locked = error instanceof WireError && error.status === 401;
-      this.#set({ server: locked ? "locked" : "away", problem: locked ? "" : messageOf(error) });
+      this.set({ server: locked ? "locked" : "away", problem: locked ? "" : messageOf(error) });
     }
   }
 
   /** The model that answers. */
   get model(): Model | undefined {
-    const { models, settings } = this.#state;
+    const { models, settings } = this.snapshot();
     return models.find(({ id }) => id === settings.model) ?? models[0];
   }
 
   change(settings: Partial<Settings>): void {
-    this.#set({ settings: { ...this.#state.settings, ...settings } });
-    saveSettings(this.#state.settings);
+    this.set({ settings: { ...this.snapshot().settings, ...settings } });
+    saveSettings(this.snapshot().settings);
   }
 
-  /** Asks a question behind the last turn that is shown. */
-  ask(text: string, pictures: readonly Picture[]): void {
-    this.#ask(text, pictures, this.#state.conversation.leaf);
+  /** Asks a question behind the last turn that is shown; false where that cannot be now. */
+  ask(text: string, pictures: readonly Picture[]): boolean {
+    const { server, streaming, conversation } = this.snapshot();
+    if (server !== "ready" || streaming !== undefined) return false;
+    this.#ask(text, pictures, conversation.leaf);
+    return true;
   }
 
   /** Asks another question in the place of one; both stay. */
@@ -131,7 +135,7 @@ export class Chat {
 
   /** Shows another branch. */
   show(turn: string): void {
-    this.#apply(this.#state.conversation.id, (conversation) => showBranch(conversation, turn));
+    this.#apply(this.snapshot().conversation.id, (conversation) => showBranch(conversation, turn));
   }
 
   begin(): void {
@@ -139,13 +143,14 @@ export class Chat {
     history.replaceState(null, "", location.pathname + location.search);
   }
 
+  /** Shows a conversation, or the arena. */
   async open(id: string): Promise<void> {
-    if (id === this.#state.conversation.id) return;
+    if (id === arenaName || id === this.snapshot().conversation.id) return this.set({ arena: id === arenaName });
     const found = this.#aside.get(id) ?? (await loadConversation(id));
     if (found === undefined) return;
     this.#leave(this.#running?.conversation === id ? found : endCutAnswers(withLeftWords(found)));
     this.#aside.delete(id);
-    if (this.#running?.conversation !== id) this.#keeper.keep(this.#state.conversation);
+    if (this.#running?.conversation !== id) this.#keeper.keep(this.snapshot().conversation);
     location.hash = id;
   }
 
@@ -154,8 +159,8 @@ export class Chat {
     this.#aside.delete(id);
     this.#keeper.drop(id);
     await deleteConversation(id);
-    if (this.#state.conversation.id === id) this.begin();
-    await this.#list();
+    if (this.snapshot().conversation.id === id) this.begin();
+    await this.list();
   }
 
   /** All conversations as the text of a file. */
@@ -167,25 +172,25 @@ export class Chat {
   /** Takes in a file of conversations; one that is here already comes in as another. */
   async import(content: string): Promise<void> {
     try {
-      const known = new Set(this.#state.list.map(({ id }) => id));
+      const known = new Set(this.snapshot().list.map(({ id }) => id));
       const fresh = importText(content);
       for (const one of fresh) await saveConversation(known.has(one.id) ? { ...one, id: crypto.randomUUID() } : one);
-      await this.#list();
+      await this.list();
       const said = `${fresh.length} ${fresh.length === 1 ? "conversation" : "conversations"} imported.`;
-      this.#set({ said, problem: "" });
+      this.set({ said, problem: "" });
     } catch (error) {
-      this.#set({ problem: messageOf(error) });
+      this.set({ problem: messageOf(error) });
     }
   }
 
   report(problem: string): void {
-    this.#set({ problem });
+    this.set({ problem });
   }
 
   #ask(text: string, pictures: readonly Picture[], parent: string | null): void {
     const id = crypto.randomUUID();
     const question: Question = { id, parent, role: "user", text, pictures, created: Date.now() };
-    const { conversation } = this.#state;
+    const { conversation } = this.snapshot();
     this.#apply(conversation.id, (current) => addTurn(current, question));
     history.replaceState(null, "", `#${conversation.id}`);
     void this.#answer(id);
@@ -194,7 +199,7 @@ export class Chat {
   async #answer(question: string): Promise<void> {
     const model = this.model;
     if (this.#running !== undefined || model === undefined) return;
-    const { conversation: shown, settings } = this.#state;
+    const { conversation: shown, settings } = this.snapshot();
     const id = crypto.randomUUID();
     const answer: Answer = {
       ...{ id, parent: question, role: "assistant", text: "", created: Date.now() },
@@ -202,7 +207,7 @@ export class Chat {
     };
     const controller = new AbortController();
     this.#running = { conversation: shown.id, answer: id, controller };
-    this.#set({ streaming: id, said: "Answering.", problem: "" });
+    this.set({ streaming: id, said: "Answering.", problem: "" });
     this.#apply(shown.id, (current) => addTurn(current, answer));
     // what was asked is kept before anything can go wrong with its answer
     await this.#keeper.flush();
@@ -214,45 +219,41 @@ export class Chat {
     this.#apply(shown.id, (current) => changeAnswer(current, id, ended));
     this.#aside.delete(shown.id);
     await this.#keeper.flush();
-    this.#set({ streaming: undefined, said: sayEnd(ended) });
+    this.set({ streaming: undefined, said: sayEnd(ended) });
     // is the server still there, and is the key still good?
     if (ended.state === "failed" || ended.state === "cut") await this.connect();
-    await this.#list();
+    await this.list();
   }
 
   /** Changes a conversation wherever it is, and keeps it. */
   #apply(id: string, change: (conversation: Conversation) => Conversation): void {
-    const shown = this.#state.conversation.id === id;
-    const current = shown ? this.#state.conversation : this.#aside.get(id);
+    const shown = this.snapshot().conversation.id === id;
+    const current = shown ? this.snapshot().conversation : this.#aside.get(id);
     // it was deleted
     if (current === undefined) return;
     const conversation = change(current);
-    if (shown) this.#set({ conversation });
+    if (shown) this.set({ conversation });
     else this.#aside.set(id, conversation);
     this.#keeper.keep(conversation);
   }
 
   /** Shows another conversation; the one before stays where its answer may go on. */
   #leave(next: Conversation): void {
-    const { conversation } = this.#state;
+    const { conversation } = this.snapshot();
     if (this.#running?.conversation === conversation.id) this.#aside.set(conversation.id, conversation);
-    this.#set({ conversation: next, problem: "" });
+    this.set({ conversation: next, arena: false, problem: "" });
   }
 
   #leaveWords(): void {
     if (this.#running === undefined) return;
     const { conversation, answer } = this.#running;
-    const found = this.#aside.get(conversation) ?? this.#state.conversation;
+    const found = this.#aside.get(conversation) ?? this.snapshot().conversation;
     if (found.turns[answer]) leaveWords(found, answer);
   }
 
-  async #list(): Promise<void> {
-    this.#set({ list: await listConversations() });
-  }
-
-  #set(changes: Partial<ChatState>): void {
-    this.#state = { ...this.#state, ...changes };
-    for (const listener of this.#listeners) listener();
+  /** Reads anew which conversations there are. */
+  async list(): Promise<void> {
+    this.set({ list: await listConversations() });
   }
 }
 

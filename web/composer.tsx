@@ -2,13 +2,20 @@
 import { useRef, useState } from "react";
 import { Camera } from "./camera.tsx";
 import { Icon } from "./icons.tsx";
-import { useChat, useChatState } from "./use-chat.ts";
 import type { Draft } from "./use-draft.ts";
 
-export function Composer({ draft }: { readonly draft: Draft }) {
-  const { server } = useChatState();
-  const chat = useChat();
-  const sees = chat.model?.vision ?? true;
+export interface ComposerProps {
+  readonly draft: Draft;
+  /** who is asked can see */
+  readonly sees: boolean;
+  /** the server can be asked */
+  readonly ready: boolean;
+  /** an answer is under way */
+  readonly busy: boolean;
+  readonly onStop: () => void;
+}
+
+export function Composer({ draft, sees, ready, busy, onStop }: ComposerProps) {
   return (
     <form
       className="composer"
@@ -40,16 +47,18 @@ export function Composer({ draft }: { readonly draft: Draft }) {
       <div className="row">
         {sees && <PictureButtons draft={draft} />}
         <span className="gap" />
-        <AskButton ready={server === "ready" && (draft.text.trim() !== "" || draft.pictures.length > 0)} />
+        <AskButton
+          ready={ready && (draft.text.trim() !== "" || draft.pictures.length > 0)}
+          busy={busy}
+          onStop={onStop}
+        />
       </div>
     </form>
   );
 }
 
-function AskButton({ ready }: { readonly ready: boolean }) {
-  const chat = useChat();
-  const { streaming } = useChatState();
-  if (streaming === undefined) {
+function AskButton({ ready, busy, onStop }: Pick<ComposerProps, "ready" | "busy" | "onStop">) {
+  if (!busy) {
     return (
       <button type="submit" className="main round" disabled={!ready} aria-label="Ask">
         <Icon name="send" />
@@ -57,7 +66,7 @@ function AskButton({ ready }: { readonly ready: boolean }) {
     );
   }
   return (
-    <button type="button" className="main round" onClick={() => chat.stop()} aria-label="Stop">
+    <button type="button" className="main round" onClick={onStop} aria-label="Stop">
       <Icon name="stop" />
     </button>
   );

@@ -1,4 +1,5 @@
 // What a person does with the page, for tests: types, chooses, waits.
+import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { encodePng } from "../src/image/node.ts";
 import { until } from "../src/serve/tiny-server.fixture.ts";
@@ -81,4 +82,11 @@ export function watch(page: Page, complaints: string[]): void {
     if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
   });
   page.on("pageerror", (error) => complaints.push(String(error)));
+}
+
+/** What axe finds wrong with the page as it is. */
+export async function axeProblems(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run());
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join(" ")}`);
 }

@@ -13,6 +13,7 @@ const paths = {
   again: "M20 11a8 8 0 1 0-2 6M20 4v7h-7",
   edit: "M4 20h4L19 9l-4-4L4 16zM13 7l4 4",
   eye: "M2 12c3-5 6-7 10-7s7 2 10 7c-3 5-6 7-10 7s-7-2-10-7zM12 15a3 3 0 1 0 0-6 3 3 0 0 0 0 6z",
+  arena: "M4 5h6v14H4zM14 5h6v14h-6z",
   back: "M15 5l-7 7 7 7",
   forth: "M9 5l7 7-7 7",
   bin: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",

@@ -1,12 +1,11 @@
 // The page in a real Chromium, served by the real server of a tiny model: ask, stop, branch, look, keep, move.
 import { readFile } from "node:fs/promises";
-import axe from "axe-core";
 import sharp from "sharp";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { metric, openTinyServers, type TinyServers, until } from "../src/serve/tiny-server.fixture.ts";
 import { chromiumPath, openBrowser, withoutChromium } from "../test/browser.ts";
-import { Hand, pictureFile, watch } from "./hand.fixture.ts";
+import { axeProblems, Hand, pictureFile, watch } from "./hand.fixture.ts";
 
 const told = chromiumPath === undefined ? `the page (skipped: ${withoutChromium})` : "the page";
 
@@ -128,7 +127,13 @@ describe.skipIf(chromiumPath === undefined)(told, () => {
     expect(Math.min(...data.filter((_, i) => i % 4 === 3))).toBe(0);
     await page.getByLabel("Layers").selectOption("late");
     await until(async () => (await drawn()) !== first);
+    const late = await drawn();
+    await page.getByLabel("Heads").selectOption("2");
+    await until(async () => (await drawn()) !== late);
     expect(await axeProblems(page)).toEqual([]);
+    await page.getByRole("button", { name: "What did it look at?" }).click();
+    await words.first().waitFor({ state: "detached" });
+    expect((await ask.answerText()).length).toBeGreaterThan(0);
   });
 
   it("takes pictures that are pasted and dropped, and those of the camera", async () => {
@@ -154,6 +159,35 @@ describe.skipIf(chromiumPath === undefined)(told, () => {
       dispatchEvent(new DragEvent("drop", { dataTransfer: transfer }));
     });
     expect(await page.getByRole("alert").textContent()).toContain("broken.png is no picture");
+  });
+
+  it("makes a picture of 50 megapixels small before it is sent", async () => {
+    const input = { create: { width: 8192, height: 6144, channels: 3 as const, background: "#36a" } };
+    const buffer = await sharp(input).png().toBuffer();
+    await ask.settings({ "Longest answer": "4" });
+    await ask.attach({ name: "large.png", mimeType: "image/png", buffer });
+    await ask.question("What?");
+    await ask.done();
+    const size = await page
+      .locator(".shown img")
+      .evaluate(({ naturalWidth, naturalHeight }: HTMLImageElement) => [naturalWidth, naturalHeight]);
+    expect(size).toEqual([1600, 1200]);
+  });
+
+  it("says that the server cannot be reached, keeps what was asked, and goes on when it can", async () => {
+    await ask.settings({ "Longest answer": "4" });
+    await context.setOffline(true);
+    await ask.question("Anybody there?");
+    await page.getByRole("alert").getByText("cannot be reached").waitFor();
+    expect(await page.locator(".asked").allTextContents()).toEqual(["Anybody there?"]);
+    await context.setOffline(false);
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByRole("alert").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Answer again" }).click();
+    await ask.done();
+    expect((await ask.answerText()).length).toBeGreaterThan(0);
+    // the browser's own word about the line
+    expect(complaints.splice(0).filter((line) => !line.includes("ERR_INTERNET_DISCONNECTED"))).toEqual([]);
   });
 
   it("moves conversations as a file, and refuses other files", async () => {
@@ -221,9 +255,3 @@ describe.skipIf(chromiumPath === undefined)(told, () => {
     expect(complaints.splice(0).filter((line) => !line.includes("401"))).toEqual([]);
   });
 });
-
-async function axeProblems(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run());
-  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 200)).join(" ")}`);
-}

@@ -10,19 +10,13 @@ export const QuestionView = memo(function QuestionView({ turn }: { readonly turn
   const { streaming } = useChatState();
   return (
     <article className="question" aria-label="You">
-      {turn.pictures.length > 0 && (
-        <div className="shown">
-          {turn.pictures.map(({ url, name, width, height }, i) => (
-            <a key={`${i} ${name}`} href={url} download={name} title={`${name}, ${width} × ${height}: save`}>
-              <img src={url} alt={name} width={width} height={height} />
-            </a>
-          ))}
-        </div>
-      )}
       {editing ? (
-        <Edit turn={turn} onDone={() => setEditing(false)} />
+        <>
+          <Pictures turn={turn} />
+          <Edit turn={turn} onDone={() => setEditing(false)} />
+        </>
       ) : (
-        turn.text !== "" && <p className="asked">{turn.text}</p>
+        <Asked turn={turn} />
       )}
       <div className="tools">
         <Branches turn={turn} />
@@ -41,6 +35,29 @@ export const QuestionView = memo(function QuestionView({ turn }: { readonly turn
     </article>
   );
 });
+
+/** A question's pictures and words. */
+export function Asked({ turn }: { readonly turn: Question }) {
+  return (
+    <>
+      <Pictures turn={turn} />
+      {turn.text !== "" && <p className="asked">{turn.text}</p>}
+    </>
+  );
+}
+
+function Pictures({ turn: { pictures } }: { readonly turn: Question }) {
+  if (pictures.length === 0) return null;
+  return (
+    <div className="shown">
+      {pictures.map(({ url, name, width, height }, i) => (
+        <a key={`${i} ${name}`} href={url} download={name} title={`${name}, ${width} × ${height}: save`}>
+          <img src={url} alt={name} width={width} height={height} />
+        </a>
+      ))}
+    </div>
+  );
+}
 
 function Edit({ turn, onDone }: { readonly turn: Question; readonly onDone: () => void }) {
   const chat = useChat();

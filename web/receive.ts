@@ -1,7 +1,7 @@
 // Receives one answer to its end, however it ends, and measures how it came.
 import type { Answer, Turn } from "./conversation.ts";
 import { loadKey, type Settings } from "./settings.ts";
-import { streamAnswer } from "./wire.ts";
+import { streamAnswer, WireError } from "./wire.ts";
 
 /** Words are shown at most this often. */
 const showMs = 40;
@@ -11,12 +11,14 @@ interface Receive {
   readonly settings: Settings;
   readonly signal: AbortSignal;
   readonly onText: (text: string) => void;
+  /** told when the server has no room for this answer */
+  readonly onBusy?: () => void;
 }
 
 /** Asks for an answer to the last turn; what became of it, never an error. */
 export async function receive(
   turns: readonly Turn[],
-  { model, settings, signal, onText }: Receive,
+  { model, settings, signal, onText, onBusy }: Receive,
 ): Promise<Partial<Answer>> {
   const started = performance.now();
   let [text, first] = ["", 0];
@@ -42,6 +44,7 @@ export async function receive(
     return { text, state: reason === "length" ? "length" : "complete", cost };
   } catch (error) {
     if (signal.aborted) return { text, state: "stopped" };
+    if (error instanceof WireError && error.status === 429) onBusy?.();
     return { text, state: text === "" ? "failed" : "cut", problem: messageOf(error) };
   } finally {
     clearTimeout(timer);

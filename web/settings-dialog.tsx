@@ -1,5 +1,5 @@
 // How answers are drawn, and how the page looks.
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import { Dialog } from "./dialog.tsx";
 import { defaultSettings, type Settings } from "./settings.ts";
 import { useChat, useChatState } from "./use-chat.ts";
@@ -7,33 +7,49 @@ import { useChat, useChatState } from "./use-chat.ts";
 export function SettingsDialog({ onClose }: { readonly onClose: () => void }) {
   const chat = useChat();
   const { settings } = useChatState();
+  const change = (changes: Partial<Settings>): void => chat.change(changes);
+  return (
+    <Dialog title="Settings" onClose={onClose}>
+      <AnswerSettings settings={settings} change={change} onClose={onClose}>
+        <div className="field">
+          <label htmlFor="theme">Theme</label>
+          <select
+            id="theme"
+            value={settings.theme}
+            onChange={(event) => change({ theme: event.target.value as Settings["theme"] })}
+          >
+            <option value="auto">as the system has it</option>
+            <option value="light">light</option>
+            <option value="dark">dark</option>
+          </select>
+        </div>
+        <p className="quiet">Enter asks, Shift+Enter begins a line, Escape stops an answer.</p>
+      </AnswerSettings>
+    </Dialog>
+  );
+}
+
+interface AnswerSettingsProps extends SamplingProps {
+  readonly onClose: () => void;
+  readonly children?: ReactNode;
+}
+
+/** How answers are drawn, with a way to set it all back. */
+export function AnswerSettings({ settings, change, onClose, children }: AnswerSettingsProps) {
   // fields begin anew when all is set back
   const [round, setRound] = useState(0);
-  const change = (changes: Partial<Settings>): void => chat.change(changes);
   const setBack = (): void => {
     change({ ...defaultSettings, model: settings.model, theme: settings.theme });
     setRound(round + 1);
   };
   return (
-    <Dialog title="Settings" onClose={onClose}>
+    <>
       <label>
         System prompt
         <textarea rows={2} value={settings.system} onChange={(event) => change({ system: event.target.value })} />
       </label>
       <Sampling key={round} settings={settings} change={change} />
-      <div className="field">
-        <label htmlFor="theme">Theme</label>
-        <select
-          id="theme"
-          value={settings.theme}
-          onChange={(event) => change({ theme: event.target.value as Settings["theme"] })}
-        >
-          <option value="auto">as the system has it</option>
-          <option value="light">light</option>
-          <option value="dark">dark</option>
-        </select>
-      </div>
-      <p className="quiet">Enter asks, Shift+Enter begins a line, Escape stops an answer.</p>
+      {children}
       <div className="row">
         <button type="button" className="main" onClick={onClose}>
           Done
@@ -42,7 +58,7 @@ export function SettingsDialog({ onClose }: { readonly onClose: () => void }) {
           Set back
         </button>
       </div>
-    </Dialog>
+    </>
   );
 }
 

@@ -5,7 +5,7 @@ const bounded = (low: number, high: number, fallback: number) =>
   z.catch(z.number().check(z.minimum(low), z.maximum(high)), fallback);
 const whole = (low: number) => z.catch(z.nullable(z.int().check(z.minimum(low))), null);
 
-const settingsSchema = z.object({
+export const settingsSchema = z.object({
   /** the model that answers; one that is gone gives way to the first there is */
   model: z.catch(z.string(), ""),
   temperature: bounded(0, 2, 0),

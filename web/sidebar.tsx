@@ -1,5 +1,6 @@
 // The conversations that this browser keeps: open, delete, export, import.
 import { useEffect, useRef } from "react";
+import { arenaName } from "./chat.ts";
 import { Icon } from "./icons.tsx";
 import { useChat, useChatState } from "./use-chat.ts";
 
@@ -38,6 +39,7 @@ export function Sidebar({ open, onClose }: { readonly open: boolean; readonly on
             <Icon name="close" />
           </button>
         </div>
+        <ArenaLink onOpen={onClose} />
         <List onOpen={onClose} />
         <Transfer />
       </nav>
@@ -45,15 +47,25 @@ export function Sidebar({ open, onClose }: { readonly open: boolean; readonly on
   );
 }
 
+function ArenaLink({ onOpen }: { readonly onOpen: () => void }) {
+  const { arena } = useChatState();
+  return (
+    <a className="to-arena" href={`#${arenaName}`} aria-current={arena ? "page" : undefined} onClick={onOpen}>
+      <Icon name="arena" /> Arena
+    </a>
+  );
+}
+
 function List({ onOpen }: { readonly onOpen: () => void }) {
-  const { list, conversation } = useChatState();
+  const { list, conversation, arena } = useChatState();
+  const shown = arena ? undefined : conversation.id;
   return (
     <>
       {list.length === 0 && <p className="quiet">What you ask is kept in this browser alone.</p>}
       <ul className="list">
         {list.map(({ id, title }) => (
           <li key={id}>
-            <a href={`#${id}`} aria-current={id === conversation.id ? "page" : undefined} onClick={onOpen}>
+            <a href={`#${id}`} aria-current={id === shown ? "page" : undefined} onClick={onOpen}>
               {title}
             </a>
             <RemoveButton id={id} title={title} />

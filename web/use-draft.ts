@@ -1,6 +1,5 @@
 // The question that is being written, with its pictures.
 import { useCallback, useMemo, useState } from "react";
-import type { Chat } from "./chat.ts";
 import type { Picture } from "./conversation.ts";
 import { picturesIn, readPictures } from "./pictures.ts";
 
@@ -16,7 +15,14 @@ export interface Draft {
   readonly send: (text?: string) => boolean;
 }
 
-export function useDraft(chat: Chat): Draft {
+/** Where questions go. */
+export interface Asked {
+  /** returns false where nothing can be asked now */
+  ask(text: string, pictures: readonly Picture[]): boolean;
+  report(problem: string): void;
+}
+
+export function useDraft(asked: Asked): Draft {
   const [text, setText] = useState("");
   const [pictures, setPictures] = useState<readonly Picture[]>([]);
   const add = useCallback((picture: Picture) => setPictures((before) => [...before, picture]), []);
@@ -26,24 +32,22 @@ export function useDraft(chat: Chat): Draft {
       if (files.length > 0) {
         void readPictures(files).then(({ pictures: read, problem }) => {
           setPictures((before) => [...before, ...read]);
-          chat.report(problem);
+          asked.report(problem);
         });
       }
       return files.length > 0;
     },
-    [chat],
+    [asked],
   );
   return useMemo(() => {
     const remove = (picture: Picture): void => setPictures((before) => before.filter((each) => each !== picture));
     const send = (instead?: string): boolean => {
-      const asked = instead ?? text.trim();
-      const { server, streaming } = chat.snapshot();
-      if ((asked === "" && pictures.length === 0) || streaming !== undefined || server !== "ready") return false;
-      chat.ask(asked, pictures);
+      const words = instead ?? text.trim();
+      if ((words === "" && pictures.length === 0) || !asked.ask(words, pictures)) return false;
       setPictures([]);
       if (instead === undefined) setText("");
       return true;
     };
     return { text, pictures, setText, add, addFiles, remove, send };
-  }, [text, pictures, add, addFiles, chat]);
+  }, [text, pictures, add, addFiles, asked]);
 }

@@ -1,6 +1,6 @@
-// What the page says to the server: OpenAI's routes, and the one for attention.
+// What the page says to the server: OpenAI's routes, and those for attention and votes.
 import { createParser } from "eventsource-parser";
-import type { Picture, Turn } from "./conversation.ts";
+import type { Picture, Question, Turn } from "./conversation.ts";
 import type { Settings } from "./settings.ts";
 
 /** A refusal in the server's words, or a server that cannot be reached. */
@@ -41,6 +41,7 @@ export interface ShownView {
 export interface Attention {
   readonly layers: readonly number[];
   readonly model_layers: number;
+  readonly model_heads: number;
   readonly pictures: readonly { readonly views: readonly ShownView[] }[];
   /** weights by picture, view and patch */
   readonly tokens: readonly { readonly text: string; readonly weights: readonly (readonly (readonly number[])[])[] }[];
@@ -51,10 +52,11 @@ export interface Ask {
   readonly signal?: AbortSignal;
 }
 
-/** The models there are. Throws `WireError`. */
-export async function listModels({ key, signal }: Ask): Promise<Model[]> {
+/** The models there are, and whether the server takes votes. Throws `WireError`. */
+export async function listModels({ key, signal }: Ask): Promise<{ models: Model[]; votes: boolean }> {
   const response = await send("v1/models", { key, ...(signal && { signal }) });
-  return ((await response.json()) as { data: Model[] }).data;
+  const { data, votes = false } = (await response.json()) as { data: Model[]; votes?: boolean };
+  return { models: data, votes };
 }
 
 /**
@@ -107,19 +109,52 @@ interface Chunk {
   }[];
 }
 
-/** What an answer looked at; `layers` absent: all of them. Throws `WireError`, and the signal's reason. */
+/** What an answer looked at, mean over layers and heads: all of them where absent. Throws `WireError`, and the signal's reason. */
 export async function readAttention(
   turns: readonly Turn[],
   { model, settings }: { readonly model: string; readonly settings: Settings },
-  layers: readonly number[] | undefined,
+  {
+    layers,
+    heads,
+  }: { readonly layers?: readonly number[] | undefined; readonly heads?: readonly number[] | undefined },
   ask: Ask,
 ): Promise<Attention> {
-  const body = { model, messages: messagesOf(turns, settings), ...(layers && { layers }) };
+  const messages = messagesOf(turns, settings);
+  const body = { model, messages, ...(layers && { layers }), ...(heads && { heads }) };
   return (await (await send("v1/attention", ask, body)).json()) as Attention;
 }
 
+/** Which of two answers is better: the one at the left, the one at the right, neither, or neither is any good. */
+export type Vote = "a" | "b" | "tie" | "both_bad";
+
+export interface GivenVote {
+  readonly vote: Vote;
+  readonly blind: boolean;
+  readonly question: Question;
+  readonly a: Voted;
+  readonly b: Voted;
+}
+
+interface Voted {
+  readonly settings: Settings;
+  readonly text: string;
+}
+
+/** Tells the server a vote; it is kept when this resolves. Throws `WireError`. */
+export async function sendVote({ vote, blind, question, a, b }: GivenVote, ask: Ask): Promise<void> {
+  const side = ({ settings }: Voted): object => ({
+    model: settings.model,
+    settings: samplingOf(settings),
+    ...(settings.system.trim() !== "" && { system: settings.system }),
+  });
+  // what both were asked: system prompts are settings, which may differ
+  const messages = messagesOf([question], { system: "" });
+  const answers = { a: a.text, b: b.text };
+  await send("v1/votes", ask, { vote, blind, a: side(a), b: side(b), messages, answers });
+}
+
 /** Turns as messages; answers that never began are no part of what was said. */
-function messagesOf(turns: readonly Turn[], { system }: Settings): object[] {
+function messagesOf(turns: readonly Turn[], { system }: Pick<Settings, "system">): object[] {
   const spoken = turns.filter(({ role, text }) => role === "user" || text !== "");
   const said = spoken.map((turn) =>
     turn.role === "assistant"
