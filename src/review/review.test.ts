@@ -102,6 +102,55 @@ test("samples are shown, decided, and written back as a whole", async () => {
   expect(existsSync(`${file}.review.jsonl`)).toBe(false);
 });
 
+test("a decision is taken back, an edit with it; accepting keeps an edit", async () => {
+  const conversations = [
+    { from: "human", value: "<image>\nWhat?" },
+    { from: "gpt", value: "Better." },
+  ];
+  await decide(0, { decision: "edited", conversations });
+  expect(JSON.parse((await decide(0, { decision: "accepted" })).body)).toMatchObject({ decision: "edited" });
+  await decide(1, { decision: "rejected" });
+  const undone = JSON.parse((await call("/undo/1", { body: {} })).body) as object;
+  expect(undone).toMatchObject({ place: 1, decided: { accepted: 0, edited: 1, rejected: 0 } });
+  expect(undone).not.toHaveProperty("decision");
+  await stop();
+  await start();
+  expect(review.decided).toEqual({ accepted: 0, edited: 1, rejected: 0 });
+  await call("/undo/0", { body: {} });
+  await call("/done", { body: {} });
+  expect(lines(file).map(({ conversations: turns }) => turns[1]?.value)).toEqual(
+    [0, 1, 2, 3].map((i) => `Answer ${i}.`),
+  );
+});
+
+test("the nearest sample of a kind, decided or not, forwards and back", async () => {
+  await stop();
+  const kinds = ["vqa", "count", "vqa", undefined];
+  writeFileSync(
+    file,
+    lines(file)
+      .map((line, i) => `${JSON.stringify({ ...line, kind: kinds[i] })}\n`)
+      .join(""),
+  );
+  await start();
+  await decide(0, { decision: "accepted" });
+  const found = async (query: string): Promise<unknown> =>
+    (JSON.parse((await call(`/find?${query}`)).body) as { place: number } | null)?.place;
+  expect(JSON.parse((await call("/kinds")).body)).toEqual([
+    ["vqa", 2],
+    ["count", 1],
+    ["", 1],
+  ]);
+  expect(await found("from=0&step=1")).toBe(0);
+  expect(await found("from=0&step=1&decision=undecided")).toBe(1);
+  expect(await found("from=1&step=1&kind=vqa")).toBe(2);
+  expect(await found("from=3&step=-1&kind=vqa&decision=accepted")).toBe(0);
+  expect(await found("from=0&step=1&kind=")).toBe(3);
+  expect(await found("from=4&step=1")).toBeUndefined();
+  expect((await call("/find?from=x")).status).toBe(400);
+  expect((await call("/find?from=0&decision=eaten")).status).toBe(400);
+});
+
 test("decisions survive a kill, a torn line was never confirmed", async () => {
   await decide(0, { decision: "rejected" });
   await decide(3, { decision: "accepted" });
@@ -119,6 +168,8 @@ describe("is refused", () => {
   test.each([
     ["another host", "/sample/0", { host: "evil.example" }, 403],
     ["a page without the token", "/sample/0", { token: "x" }, 403],
+    ["a search without the token", "/find?from=0", { token: "x" }, 403],
+    ["taking back without the token", "/undo/0", { token: "x", body: {} }, 403],
     ["a decision without the token", "/sample/0", { token: "x", body: { decision: "rejected" } }, 403],
     ["an unknown decision", "/sample/0", { body: { decision: "eaten" } }, 400],
     [

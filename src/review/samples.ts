@@ -1,16 +1,12 @@
 // Samples under review: read once, shown by number, decided one by one; every decision is on disk before it is confirmed.
 import { rm } from "node:fs/promises";
-import { jsonItems } from "../data/json-items.ts";
 import type { Sample } from "../data/sample.ts";
 import { parseSample, sampleToJson, streamSamples, writeSamples } from "../data/samples.ts";
 import { Spool } from "../data/sources/spool.ts";
-import { isRecord, refused, shown } from "../data/untrusted.ts";
-import { InputError } from "../errors.ts";
+import { refused } from "../data/untrusted.ts";
 import { lockFile } from "../formats/lock-node.ts";
-import { appendText, flushFile, writeFileAtomic } from "../formats/node.ts";
-
-export const decisions = ["accepted", "edited", "rejected"] as const;
-export type Decision = (typeof decisions)[number];
+import { appendText } from "../formats/node.ts";
+import { type Decision, type Entry, logDecision, logPath, readDecisions } from "./decisions.ts";
 
 /** A sample as it is shown. */
 export interface Reviewed {
@@ -19,32 +15,33 @@ export interface Reviewed {
   readonly decision?: Decision;
 }
 
+/** Which samples a reader wants to see; every one unless told. */
+export interface Filter {
+  /** the sample's `kind`; "" for those without one */
+  readonly kind?: string | undefined;
+  readonly decision?: Decision | "undecided" | undefined;
+}
+
 export interface Review {
   readonly count: number;
+  /** how many samples have which `kind`, in the order of their first; "" for those without one */
+  readonly kinds: ReadonlyMap<string, number>;
   readonly decided: Readonly<Record<Decision, number>>;
   show(place: number): Reviewed;
+  /** the nearest place from `from` on, it included, forwards or backwards, that the filter lets through */
+  find(from: number, step: 1 | -1, filter?: Filter): number | undefined;
   /** where the samples' pictures are, of one sample */
   images(place: number): readonly string[];
-  /** resolves once the decision is on disk; `conversations` come with "edited". Throws as `parseSample`, `REVIEW_PLACE` */
+  /**
+   * Resolves once the decision is on disk; `conversations` come with "edited". What was edited stays so when it is
+   * accepted. Throws as `parseSample`, `REVIEW_PLACE`
+   */
   decide(place: number, decision: Decision, conversations?: unknown): Promise<void>;
+  /** takes a decision back, an edit with it; resolves once that is on disk */
+  undo(place: number): Promise<void>;
   /** writes the samples back: without the rejected, which go to FILE.rejected.jsonl, with edits; the file changes as a whole */
   finish(): Promise<Readonly<Record<Decision, number>>>;
   close(): Promise<void>;
-}
-
-/** Decisions that are not yet written back. */
-function logPath(file: string): string {
-  return `${file}.review.jsonl`;
-}
-
-interface Entry {
-  readonly decision: Decision;
-  readonly id: string;
-  readonly conversations?: unknown;
-}
-
-function lineOf([place, entry]: readonly [number, Entry]): string {
-  return `${JSON.stringify({ place, ...entry })}\n`;
 }
 
 /**
@@ -56,86 +53,128 @@ function lineOf([place, entry]: readonly [number, Entry]): string {
 export async function openReview(file: string): Promise<Review> {
   const unlock = await lockFile(`${file}.lock`, { code: "REVIEW_BUSY", expected: "no other review of this file" });
   try {
-    return await load(file, unlock);
+    const samples = await spoolSamples(file);
+    const entries = await readDecisions(file, (place) => samples.at(place).id);
+    return new FileReview(file, samples, entries, unlock);
   } catch (error) {
     await unlock();
     throw error;
   }
 }
 
-async function load(file: string, unlock: () => Promise<void>): Promise<Review> {
+interface Spooled {
+  readonly count: number;
+  /** the kind of each */
+  readonly kinds: readonly string[];
+  /** Throws `REVIEW_PLACE`. */
+  at(place: number): Sample;
+}
+
+async function spoolSamples(file: string): Promise<Spooled> {
   const spool = new Spool();
   const places: { offset: number; length: number }[] = [];
-  for await (const sample of streamSamples(file)) places.push(spool.append(JSON.stringify(sampleToJson(sample))));
+  const kinds: string[] = [];
+  for await (const sample of streamSamples(file)) {
+    places.push(spool.append(JSON.stringify(sampleToJson(sample))));
+    const { kind } = sample.extra;
+    kinds.push(typeof kind === "string" ? kind : "");
+  }
   const at = (place: number): Sample => {
     const found = places[place];
     if (found === undefined)
       throw refused("REVIEW_PLACE", `a sample from 0 to ${places.length - 1}`, String(place), file);
     return parseSample(JSON.parse(spool.read(found.offset, found.length)), `${file}, sample ${place + 1}`, place);
   };
-  const entries = await readLog(file, at);
-  const decided = { accepted: 0, edited: 0, rejected: 0 };
-  for (const { decision } of entries.values()) decided[decision]++;
-  const settled = (place: number): Sample => settle(at(place), entries.get(place));
-  return {
-    count: places.length,
-    decided,
-    show(place) {
-      const decision = entries.get(place)?.decision;
-      return { place, sample: sampleToJson(settled(place)), ...(decision === undefined ? {} : { decision }) };
-    },
-    images: (place) => at(place).images,
-    async decide(place, decision, conversations) {
-      const { id } = at(place);
-      const entry: Entry = { decision, id, ...(decision === "edited" ? { conversations } : {}) };
-      settle(at(place), entry);
-      await appendText(logPath(file), lineOf([place, entry]));
-      await flushFile(logPath(file));
-      const before = entries.get(place);
-      if (before !== undefined) decided[before.decision]--;
-      decided[decision]++;
-      entries.set(place, entry);
-    },
-    async finish() {
-      const rejected: string[] = [];
-      const kept = function* (): Generator<Sample> {
-        for (let place = 0; place < places.length; place++) {
-          if (entries.get(place)?.decision === "rejected") rejected.push(JSON.stringify(sampleToJson(at(place))));
-          else yield settled(place);
-        }
-      };
-      for (const _ of kept());
-      // first what would be lost: a kill between the two shows a rejected sample twice, never not at all
-      if (rejected.length > 0) await appendText(`${file}.rejected.jsonl`, `${rejected.join("\n")}\n`);
-      await writeSamples(file, kept());
-      await rm(logPath(file), { force: true });
-      return decided;
-    },
-    close: unlock,
-  };
+  return { count: places.length, kinds, at };
 }
 
-/** The last decision about each sample; a line that a crash cut off was never confirmed. */
-async function readLog(file: string, at: (place: number) => Sample): Promise<Map<number, Entry>> {
-  const entries = new Map<number, Entry>();
-  try {
-    for await (const { value, line } of jsonItems(logPath(file))) {
-      const where = `${logPath(file)}:${line}`;
-      const { place, decision, id, conversations } = isRecord(value) ? value : {};
-      const known = decisions.find((each) => each === decision);
-      if (typeof place !== "number" || known === undefined || typeof id !== "string")
-        throw refused("REVIEW_OTHER", "a decision", shown(value), where, "remove the file to begin anew");
-      if (at(place).id !== id)
-        throw refused("REVIEW_OTHER", `a decision about ${at(place).id}`, id, where, "remove the file to begin anew");
-      entries.set(place, { decision: known, id, ...(conversations === undefined ? {} : { conversations }) });
-    }
-  } catch (error) {
-    const code = error instanceof InputError ? error.code : "";
-    if (code !== "JSON_INVALID" && code !== "FILE_MISSING") throw error;
-    // what follows a torn line could not be read
-    if (code === "JSON_INVALID") await writeFileAtomic(logPath(file), [...entries].map(lineOf).join(""));
+class FileReview implements Review {
+  readonly count: number;
+  readonly kinds: ReadonlyMap<string, number>;
+  readonly decided = { accepted: 0, edited: 0, rejected: 0 };
+  readonly close: () => Promise<void>;
+  readonly #file: string;
+  readonly #samples: Spooled;
+  readonly #entries: Map<number, Entry>;
+
+  constructor(file: string, samples: Spooled, entries: Map<number, Entry>, close: () => Promise<void>) {
+    this.#file = file;
+    this.#samples = samples;
+    this.#entries = entries;
+    this.count = samples.count;
+    this.close = close;
+    const kinds = new Map<string, number>();
+    for (const kind of samples.kinds) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    this.kinds = kinds;
+    for (const { decision } of entries.values()) this.decided[decision]++;
   }
-  return entries;
+
+  show(place: number): Reviewed {
+    const decision = this.#entries.get(place)?.decision;
+    return { place, sample: sampleToJson(this.#settled(place)), ...(decision === undefined ? {} : { decision }) };
+  }
+
+  find(from: number, step: 1 | -1, { kind, decision }: Filter = {}): number | undefined {
+    for (let place = from; place >= 0 && place < this.count; place += step) {
+      if (kind !== undefined && this.#samples.kinds[place] !== kind) continue;
+      if (decision === undefined || (this.#entries.get(place)?.decision ?? "undecided") === decision) return place;
+    }
+    return undefined;
+  }
+
+  images(place: number): readonly string[] {
+    return this.#samples.at(place).images;
+  }
+
+  async decide(place: number, decision: Decision, conversations?: unknown): Promise<void> {
+    const sample = this.#samples.at(place);
+    if (decision === "accepted" && this.#entries.get(place)?.decision === "edited") return;
+    const entry: Entry = { decision, id: sample.id, ...(decision === "edited" ? { conversations } : {}) };
+    settle(sample, entry);
+    await logDecision(this.#file, place, entry);
+    this.#note(place, entry);
+  }
+
+  async undo(place: number): Promise<void> {
+    const { id } = this.#samples.at(place);
+    if (!this.#entries.has(place)) return;
+    await logDecision(this.#file, place, { id });
+    this.#note(place, undefined);
+  }
+
+  async finish(): Promise<Readonly<Record<Decision, number>>> {
+    const rejected: string[] = [];
+    for (let place = 0; place < this.count; place++) {
+      if (this.#isRejected(place)) rejected.push(JSON.stringify(sampleToJson(this.#samples.at(place))));
+    }
+    // first what would be lost: a kill between the two shows a rejected sample twice, never not at all
+    if (rejected.length > 0) await appendText(`${this.#file}.rejected.jsonl`, `${rejected.join("\n")}\n`);
+    await writeSamples(this.#file, this.#kept());
+    await rm(logPath(this.#file), { force: true });
+    return this.decided;
+  }
+
+  *#kept(): Generator<Sample> {
+    for (let place = 0; place < this.count; place++) if (!this.#isRejected(place)) yield this.#settled(place);
+  }
+
+  #isRejected(place: number): boolean {
+    return this.#entries.get(place)?.decision === "rejected";
+  }
+
+  #settled(place: number): Sample {
+    return settle(this.#samples.at(place), this.#entries.get(place));
+  }
+
+  #note(place: number, entry: Entry | undefined): void {
+    const before = this.#entries.get(place);
+    if (before !== undefined) this.decided[before.decision]--;
+    if (entry === undefined) this.#entries.delete(place);
+    else {
+      this.decided[entry.decision]++;
+      this.#entries.set(place, entry);
+    }
+  }
 }
 
 /** A sample with its decision noted, and edited turns checked. */

@@ -1,14 +1,15 @@
 // The review page's server: this machine alone, one page, one token; nothing from outside the samples is ever served.
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { fileURLToPath } from "node:url";
 import { pictureFile } from "../data/picture-path.ts";
 import { InputError, LlavaError } from "../errors.ts";
 import { pictureFormat } from "../image/header.ts";
 import { readPictureBytes } from "../image/node.ts";
-import { decisions, type Review } from "./samples.ts";
+import { readStyle } from "../pages/style-node.ts";
+import { decisions } from "./decisions.ts";
+import type { Filter, Review } from "./samples.ts";
 
 export interface ReviewServer {
   readonly address: string;
@@ -19,7 +20,7 @@ export interface ReviewServer {
 
 const mostBody = 2 ** 20;
 const policy =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** Serves on 127.0.0.1; `port` 0 takes any that is free. */
 export async function serveReview(review: Review, images: string | undefined, port = 0): Promise<ReviewServer> {
@@ -62,13 +63,20 @@ async function handle(call: Call): Promise<void> {
   // another name for this machine is a page elsewhere that got itself an address here
   const hosts = [`127.0.0.1:${port}`, `localhost:${port}`];
   if (!hosts.includes(headers.host ?? "")) return send(response, 403, "text/plain", "another host");
-  if (method === "GET" && assets[url] !== undefined) return sendAsset(response, url, token);
-  const [, what, place, part] = /^\/(sample|picture)\/(\d{1,9})(?:\/(\d{1,3}))?$/.exec(url) ?? [];
+  const [path = "/", query = ""] = url.split("?", 2);
+  if (method === "GET" && assets[path] !== undefined) return sendAsset(response, path, token);
+  const [, what, place, part] = /^\/(sample|picture|undo)\/(\d{1,9})(?:\/(\d{1,3}))?$/.exec(path) ?? [];
   if (method === "GET" && what === "picture") return sendPicture(call, Number(place), Number(part ?? 0));
   if (headers["x-review"] !== token) return send(response, 403, "text/plain", "another page");
+  if (method === "GET" && path === "/kinds") return sendJson(response, [...review.kinds]);
+  if (method === "GET" && path === "/find") return find(call, new URLSearchParams(query));
   if (method === "GET" && what === "sample") return sendJson(response, state(review, Number(place)));
   if (method === "POST" && what === "sample") return decide(call, Number(place));
-  if (method === "POST" && url === "/done") {
+  if (method === "POST" && what === "undo") {
+    await review.undo(Number(place));
+    return sendJson(response, state(review, Number(place)));
+  }
+  if (method === "POST" && path === "/done") {
     sendJson(response, await review.finish());
     return call.finished();
   }
@@ -79,15 +87,35 @@ function state(review: Review, place: number): object {
   return { ...review.show(place), count: review.count, decided: review.decided };
 }
 
+/** The nearest sample that the page's filter lets through, or null. */
+function find({ response, review }: Call, query: URLSearchParams): void {
+  const from = Number(query.get("from") ?? 0);
+  if (!Number.isInteger(from)) {
+    throw new InputError("REVIEW_PLACE", { expected: "a whole number", got: query.get("from") ?? "none" });
+  }
+  const filter: Filter = { kind: query.get("kind") ?? undefined, decision: wanted(query.get("decision")) };
+  const place = review.find(from, query.get("step") === "-1" ? -1 : 1, filter);
+  sendJson(response, place === undefined ? null : state(review, place));
+}
+
+function wanted(decision: string | null): Filter["decision"] {
+  if (decision === null) return undefined;
+  const known = ([...decisions, "undecided"] as const).find((each) => each === decision);
+  if (known === undefined) throw unknownDecision(`${decisions.join(", ")}, undecided`, decision);
+  return known;
+}
+
 async function decide({ request, response, review }: Call, place: number): Promise<void> {
   const body = await readBody(request);
   const { decision, conversations } = body as { decision?: unknown; conversations?: unknown };
   const known = decisions.find((each) => each === decision);
-  if (known === undefined) {
-    throw new InputError("REVIEW_DECISION", { expected: decisions.join(", "), got: String(decision) });
-  }
+  if (known === undefined) throw unknownDecision(decisions.join(", "), String(decision));
   await review.decide(place, known, conversations);
   sendJson(response, state(review, place));
+}
+
+function unknownDecision(expected: string, got: string): InputError {
+  return new InputError("REVIEW_DECISION", { expected, got });
 }
 
 async function readBody(request: IncomingMessage): Promise<object> {
@@ -114,19 +142,24 @@ async function sendPicture({ response, review, images }: Call, place: number, pa
   send(response, 200, `image/${format}`, bytes);
 }
 
-const assets: Readonly<Record<string, readonly [type: string, file: string]>> = {
-  "/": ["text/html; charset=utf-8", "page.html"],
-  "/page.css": ["text/css; charset=utf-8", "page.css"],
-  "/page.js": ["text/javascript; charset=utf-8", "page.js"],
+const assets: Readonly<Record<string, readonly [type: string, read: () => Promise<string>]>> = {
+  "/": ["text/html; charset=utf-8", () => own("page.html")],
+  "/style.css": ["text/css; charset=utf-8", readStyle],
+  "/page.css": ["text/css; charset=utf-8", () => own("page.css")],
+  "/page.js": ["text/javascript; charset=utf-8", () => own("page.js")],
+  "/editor.js": ["text/javascript; charset=utf-8", () => own("editor.js")],
 };
 
-function sendAsset(response: ServerResponse, url: string, token: string): void {
-  const [type, file] = assets[url] as [string, string];
-  const text = readFileSync(fileURLToPath(new URL(`./${file}`, import.meta.url)), "utf8");
-  send(response, 200, type, text.replace("%TOKEN%", token));
+function own(file: string): Promise<string> {
+  return readFile(new URL(`./${file}`, import.meta.url), "utf8");
 }
 
-function sendJson(response: ServerResponse, value: object): void {
+async function sendAsset(response: ServerResponse, path: string, token: string): Promise<void> {
+  const [type, read] = assets[path] as (typeof assets)[string];
+  send(response, 200, type, (await read()).replace("%TOKEN%", token));
+}
+
+function sendJson(response: ServerResponse, value: object | null): void {
   send(response, 200, "application/json", JSON.stringify(value));
 }
 
