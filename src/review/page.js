@@ -124,18 +124,10 @@ function say(words) {
   byId("error").textContent = words;
 }
 
-let busy = false;
-/** One thing at a time: a key that is held down decides once. */
-async function run(act) {
-  if (busy) return;
-  busy = true;
-  try {
-    await act();
-  } catch (error) {
-    say(error.message);
-  } finally {
-    busy = false;
-  }
+let last = Promise.resolve();
+/** One thing after the other, as keys were pressed. */
+function run(act) {
+  last = last.then(act).catch((error) => say(error.message));
 }
 
 addEventListener("keydown", (event) => {
