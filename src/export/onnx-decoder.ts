@@ -3,7 +3,7 @@
 import type { LanguageConfig } from "../models/config.ts";
 import { embeddingName, finalNormName, headName, layerPrefix } from "../models/llama.ts";
 import type { PartWeights } from "../models/weights.ts";
-import { OnnxGraph } from "./onnx-file.ts";
+import { OnnxGraph } from "../graph/onnx-model.ts";
 import { type Variant, WeightWriter } from "./onnx-weights.ts";
 
 /** input_ids [B, S] → inputs_embeds [B, S, E] */

@@ -4,7 +4,7 @@ import type { ActivationName } from "../nn/activation.ts";
 import type { LlavaConfig, VisionConfig } from "../models/config.ts";
 import { chosenStates, layersNeeded } from "../models/vision.ts";
 import type { LlavaFiles } from "../models/node.ts";
-import { OnnxGraph } from "./onnx-file.ts";
+import { OnnxGraph } from "../graph/onnx-model.ts";
 import { type Variant, WeightWriter } from "./onnx-weights.ts";
 
 /** pixel_values [B, 3, H, W] → image_features [B·M, L], M tokens a picture */

@@ -1,7 +1,7 @@
 // How weights lie in the ONNX files: float32, float16 that is widened when it is used, or blocks of 8 or 4 bits.
 import { float16Table, float32ToFloat16 } from "../formats/half.ts";
 import type { PartWeights } from "../models/weights.ts";
-import type { OnnxGraph, OnnxType } from "./onnx-file.ts";
+import type { OnnxGraph, OnnxType } from "../graph/onnx-model.ts";
 
 /** The variants by transformers.js's names. Sums are float32 in all of them. */
 export const variants = ["fp32", "fp16", "q8", "q4"] as const;

@@ -14,7 +14,7 @@ import { loadWhole } from "../train/parity-whole.ts";
 import { tinyJson } from "../../test/tiny-model.ts";
 import { writeTinyLlava } from "../../test/tiny-export.ts";
 import { exportModel } from "./export.ts";
-import { onnxFiles, OnnxGraph } from "./onnx-file.ts";
+import { onnxFiles, OnnxGraph } from "../graph/onnx-model.ts";
 
 let root: string;
 beforeAll(async () => {

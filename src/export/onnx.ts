@@ -9,7 +9,7 @@ import type { LlavaFiles } from "../models/node.ts";
 import { writeModelFiles } from "../models/save-node.ts";
 import type { Exporter, ExportModel, ExportSettings } from "./exporter.ts";
 import { decoderGraph, embeddingGraph } from "./onnx-decoder.ts";
-import { type OnnxGraph, onnxFiles } from "./onnx-file.ts";
+import { type OnnxGraph, onnxFiles } from "../graph/onnx-model.ts";
 import { visionGraph } from "./onnx-vision.ts";
 import { type Variant, variants } from "./onnx-weights.ts";
 import { unsupported } from "./unsupported.ts";

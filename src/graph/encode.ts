@@ -111,7 +111,8 @@ function writeTensorType(writer: ProtoWriter, { dtype, shape }: ValueType): void
   });
 }
 
-function writeSequenceInfo(writer: ProtoWriter): void {
+/** What is said of the leading sequence among a graph's outputs. */
+export function writeSequenceInfo(writer: ProtoWriter): void {
   writer.string(1, sequenceOutput).message(2, (type) => {
     type.message(4, (sequence) =>
       sequence.message(1, (element) => writeTensorType(element, { dtype: "float32", shape: [1] })),

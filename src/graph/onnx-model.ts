@@ -1,11 +1,13 @@
 // ONNX files with axes of any length: nodes by name, weights that are loaded when they are written (onnx.proto's fields).
 import { ProtoWriter } from "../formats/protobuf.ts";
 import type { ByteStream } from "../formats/byte-source.ts";
+import type { NamedType } from "./graph.ts";
+import { type EncodeOptions, sequenceOutput, writeSequenceInfo } from "./encode.ts";
 
 const irVersion = 10;
 const opset = 21;
 /** onnx.proto, TensorProto.DataType */
-const types = { float32: 1, uint8: 2, int64: 7, bool: 9, float16: 10 } as const;
+const types = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 export type OnnxType = keyof typeof types;
 /** a length, or the name of one that each run decides */
 type Dim = number | string;
@@ -24,9 +26,13 @@ export interface NodeOptions {
   readonly strings?: Readonly<Record<string, string>>;
   readonly domain?: string;
   /** the name of the output, where it is the graph's */
-  readonly output?: string;
+  readonly output?: string | undefined;
   /** how many outputs; one unless told */
   readonly outputs?: number;
+  /** names of outputs that are the graph's, by their places */
+  readonly names?: readonly (string | undefined)[];
+  /** places of outputs that nobody reads */
+  readonly unread?: readonly number[];
 }
 
 interface Border {
@@ -38,6 +44,8 @@ interface Border {
 /** A graph under construction; values are their names. */
 export class OnnxGraph {
   readonly weights: OnnxWeight[] = [];
+  /** for an engine that writes outputs in place: see `EncodeOptions` */
+  readonly leadingSequence: boolean;
   readonly #name: string;
   readonly #inputs: Border[] = [];
   readonly #outputs: Border[] = [];
@@ -45,8 +53,19 @@ export class OnnxGraph {
   readonly #constants = new Map<string, string>();
   #values = 0;
 
-  constructor(name: string) {
+  constructor(name: string, { leadingSequence = false }: EncodeOptions = {}) {
     this.#name = name;
+    this.leadingSequence = leadingSequence;
+    if (leadingSequence) this.node("SequenceConstruct", [this.floats([0], [1])], { output: sequenceOutput });
+  }
+
+  /** what a run takes, in order; −1 for lengths that it decides */
+  get inputs(): NamedType[] {
+    return this.#inputs.map(namedType);
+  }
+
+  get outputs(): NamedType[] {
+    return this.#outputs.map(namedType);
   }
 
   input(name: string, type: OnnxType, dims: readonly Dim[]): string {
@@ -93,8 +112,9 @@ export class OnnxGraph {
   }
 
   nodes(type: string, inputs: readonly string[], options: NodeOptions = {}): string[] {
-    const { output, outputs = 1 } = options;
-    const names = Array.from({ length: outputs }, () => output ?? `value_${this.#values++}`);
+    const { output, names: given = [output], outputs = 1, unread = [] } = options;
+    const name = (i: number): string => (unread.includes(i) ? "" : (given[i] ?? `value_${this.#values++}`));
+    const names = Array.from({ length: outputs }, (_, i) => name(i));
     this.#nodes.push((writer) => writeNode(writer, type, inputs, names, options));
     return names;
   }
@@ -113,6 +133,7 @@ export class OnnxGraph {
           graph.message(5, (w) => writeWeight(w, weight, inside.get(weight) ?? place(weight)!));
         }
         for (const border of this.#inputs) graph.message(11, (w) => writeBorder(w, border));
+        if (this.leadingSequence) graph.message(12, writeSequenceInfo);
         for (const border of this.#outputs) graph.message(12, (w) => writeBorder(w, border));
       })
       .message(8, (writer) => writer.string(1, "").varint(2, opset))
@@ -200,6 +221,10 @@ function writeWeight(
   const entries = { location: at.file, offset: String(at.offset), length: String(byteLength) };
   for (const [key, value] of Object.entries(entries)) writer.message(13, (w) => w.string(1, key).string(2, value));
   writer.varint(14, 1);
+}
+
+function namedType({ name, type, dims }: Border): NamedType {
+  return { name, dtype: type, shape: dims.map((n) => (typeof n === "number" ? n : -1)) };
 }
 
 function writeBorder(writer: ProtoWriter, { name, type, dims }: Border): void {
