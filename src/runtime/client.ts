@@ -2,12 +2,12 @@
 import { BugError, RunError } from "../errors.ts";
 import { checkGraph } from "../graph/check.ts";
 import { encodeModel } from "../graph/encode.ts";
-import type { Graph } from "../graph/graph.ts";
+import type { Graph, NamedType } from "../graph/graph.ts";
 import type { DType, Shape, Tensor } from "../graph/tensor.ts";
-import type { AllocateOptions, Engine, EngineBuffer, Pass, Program } from "./engine.ts";
+import type { AllocateOptions, Engine, EngineBuffer, ModelFile, Pass, Program } from "./engine.ts";
 import { Ledger } from "./ledger.ts";
 import { CommandPass, type PassOwner } from "./pass.ts";
-import { type Question, type Reply, type Request, restoreError } from "./protocol.ts";
+import { type ProgramSource, type Question, type Reply, type Request, restoreError } from "./protocol.ts";
 
 /** The way to an executor. Requests are handled in the order they are posted. */
 export interface Port {
@@ -51,19 +51,30 @@ export class EngineClient implements Engine, PassOwner {
   async load(graph: Graph): Promise<Program> {
     this.#checkOpen();
     checkGraph(graph, "cpu");
-    const id = ++this.#lastProgram;
-    const { name, inputs } = graph;
-    const outputs = graph.outputs.map((output) => ({ name: output.name, dtype: output.dtype, shape: output.shape }));
+    const outputs = graph.outputs.map(({ name, dtype, shape }) => ({ name, dtype, shape }));
     const model = encodeModel(graph, { leadingSequence: this.#leadingSequence });
     // a view of a larger buffer would be cloned with all of it
     const whole = model.byteLength === model.buffer.byteLength ? model : model.slice();
-    await this.#ask({ type: "load", program: { id, name, model: whole, inputs, outputs } }, [
-      whole.buffer as ArrayBuffer,
-    ]);
+    const { name, inputs, inPlace } = graph;
+    return this.#load({ name, model: whole, inputs, outputs }, inPlace, [whole.buffer as ArrayBuffer]);
+  }
+
+  async loadFile({ name, path, inputs, outputs, inPlace }: ModelFile): Promise<Program> {
+    this.#checkOpen();
+    return this.#load({ name, model: path, inputs, outputs }, inPlace);
+  }
+
+  async #load(
+    source: Omit<ProgramSource, "id">,
+    inPlace: Program["inPlace"] = {},
+    transfer: readonly ArrayBuffer[] = [],
+  ): Promise<Program> {
+    const id = ++this.#lastProgram;
+    await this.#ask({ type: "load", program: { id, ...source } }, transfer);
     this.#programs.add(id);
-    const byName = (list: typeof outputs): Program["inputs"] =>
+    const byName = (list: readonly NamedType[]): Program["inputs"] =>
       Object.fromEntries(list.map(({ name, dtype, shape }) => [name, { dtype, shape }]));
-    return { id, name, inputs: byName([...inputs]), outputs: byName(outputs), inPlace: graph.inPlace ?? {} };
+    return { id, name: source.name, inputs: byName(source.inputs), outputs: byName(source.outputs), inPlace };
   }
 
   async unload(program: Program): Promise<void> {

@@ -1,9 +1,13 @@
 // The engine's contract on every way to run it, and what only the engine in a thread promises.
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { matMul } from "../graph/build.ts";
 import { graph, input } from "../graph/graph.ts";
+import { OnnxGraph } from "../graph/onnx-model.ts";
 import { engineContract } from "../../test/engine-contract.ts";
 import { createDirectEngine, createEngine } from "./node.ts";
 
@@ -27,6 +31,42 @@ it("leaves the calling thread free while it computes", async () => {
   await engine.close();
   // a blocked thread would tick once at most
   expect(ticks).toBeGreaterThan(Math.min(3, elapsed / 20));
+});
+
+it("runs a model that lies in a file, each run with lengths of its own", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "model-file-"));
+  const model = new OnnxGraph("sum", { leadingSequence: true });
+  const [a, b] = [model.input("a", "float32", ["T", 2]), model.input("b", "float32", [1, 2])];
+  model.node("Add", [a, b], { output: "y" });
+  model.output("y", "float32", ["T", 2]);
+  const path = join(folder, "sum.onnx");
+  writeFileSync(path, await model.encode(() => undefined));
+  const { inputs, outputs } = model;
+  expect(inputs[0]).toEqual({ name: "a", dtype: "float32", shape: [-1, 2] });
+  const engine = await createEngine({ threads: 1 });
+  const program = await engine.loadFile({ name: "sum", path, inputs, outputs });
+  const one = engine.allocate("float32", [1, 2]);
+  for (const length of [3, 1]) {
+    const [x, y] = [engine.allocate("float32", [length, 2]), engine.allocate("float32", [length, 2])];
+    const pass = engine.pass().write(
+      x,
+      Float32Array.from({ length: 2 * length }, (_, i) => i),
+    );
+    const read = await pass
+      .write(one, Float32Array.of(10, 20))
+      .run(program, { a: x, b: one }, { y })
+      .read("y", y)
+      .submit();
+    expect([...(read["y"]!.data as Float32Array)]).toEqual([10, 21, 12, 23, 14, 25].slice(0, 2 * length));
+    // an open axis takes any length, the others none but their own
+    const wide = engine.allocate("float32", [2, length]);
+    const wrong = (): unknown => engine.pass().run(program, { a: wide, b: one }, { y });
+    expect(wrong).toThrow(expect.objectContaining({ code: "ENGINE_BINDING" }));
+  }
+  const missing = engine.loadFile({ name: "none", path: join(folder, "none.onnx"), inputs, outputs });
+  await expect(missing).rejects.toMatchObject({ code: "ENGINE_COMPILE" });
+  await engine.close();
+  rmSync(folder, { recursive: true });
 });
 
 /** Runs a script in a process of its own, with an engine at hand; returns its exit code and what it printed. */

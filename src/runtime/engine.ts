@@ -1,12 +1,12 @@
 // The engine's interface: programs compiled from graphs, buffers that stay with the engine, and passes of commands.
 import type { Arrays, DType, Shape, Tensor } from "../graph/tensor.ts";
-import type { Graph } from "../graph/graph.ts";
+import type { Graph, NamedType } from "../graph/graph.ts";
 import type { EngineBuffer } from "./buffer.ts";
 import type { KernelCall } from "./kernel-calls.ts";
 
 export type { EngineBuffer } from "./buffer.ts";
 
-/** A compiled graph. Inputs and outputs are named and have static shapes. */
+/** A compiled graph. Inputs and outputs are named; an axis of length −1 is as long as a run's buffers say. */
 export interface Program {
   readonly id: number;
   readonly name: string;
@@ -14,6 +14,18 @@ export interface Program {
   readonly outputs: Readonly<Record<string, { dtype: DType; shape: Shape }>>;
   /** output → input that may be bound to the very same buffer (see Graph) */
   readonly inPlace: Readonly<Record<string, string>>;
+}
+
+/** A model in a file of ONNX's, with what it takes and gives; −1 stands for axes that each run decides. */
+export interface ModelFile {
+  readonly name: string;
+  /** the file; weights that lie outside it lie beside it */
+  readonly path: string;
+  readonly inputs: readonly NamedType[];
+  /** what the file begins with for engines that write in place (`sequenceOutput`) is not among them */
+  readonly outputs: readonly NamedType[];
+  /** output → input that may be bound to the very same buffer */
+  readonly inPlace?: Readonly<Record<string, string>>;
 }
 
 export type Bindings = Readonly<Record<string, EngineBuffer>>;
@@ -25,7 +37,7 @@ export interface WriteOptions {
 
 /**
  * A list of commands that the engine executes in order with one message. Nothing runs before `submit`, which can be
- * called once. Buffers must match the program's names, dtypes and element counts (checked when the command is added:
+ * called once. Buffers must match the program's names, dtypes and element counts, or shapes where an axis is open (checked when the command is added:
  * a mistake throws a BugError there). When a command fails, those before it have happened, those after it do not run,
  * `submit` rejects, and the engine goes on with the next pass.
  */
@@ -54,6 +66,8 @@ export interface Engine {
   readonly threads: number;
   /** encodes and compiles a graph; throws `ENGINE_COMPILE` naming the graph */
   load(graph: Graph): Promise<Program>;
+  /** compiles a model that lies in a file with a leading sequence; throws `ENGINE_COMPILE` */
+  loadFile(file: ModelFile): Promise<Program>;
   unload(program: Program): Promise<void>;
   /** reserves one memory of at most 4 GiB - 64 KiB for the buffers of a pool */
   reserve(pool: string, bytes: number): void;

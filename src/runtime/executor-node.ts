@@ -2,7 +2,7 @@
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { BugError, LlavaError, RunError } from "../errors.ts";
 import type { NamedType } from "../graph/graph.ts";
-import { type Arrays, type DType, showShape, sizeOf, type Tensor } from "../graph/tensor.ts";
+import { type Arrays, type DType, type Shape, showShape, sizeOf, type Tensor } from "../graph/tensor.ts";
 import type { EngineBuffer } from "./engine.ts";
 import type { ExitGate } from "./exit-gate.ts";
 import { runKernel } from "./kernels.ts";
@@ -22,8 +22,11 @@ interface Compiled extends Omit<ProgramSource, "model"> {
   readonly session: InferenceSession;
 }
 
-/** Settings that were measured to matter: see docs/decisions. */
-export function sessionOptions(threads: number): InferenceSession.SessionOptions {
+/**
+ * Settings that were measured to matter: see docs/decisions.
+ * @param spinning threads wait for the next node in a loop: a third faster where one session runs many short nodes
+ */
+export function sessionOptions(threads: number, spinning = false): InferenceSession.SessionOptions {
   return {
     executionProviders: ["cpu"],
     intraOpNumThreads: threads,
@@ -32,7 +35,7 @@ export function sessionOptions(threads: number): InferenceSession.SessionOptions
     // errors come back as exceptions; nothing is to be printed besides
     logSeverityLevel: 4,
     // several sessions that spin take the cores from each other
-    extra: { session: { intra_op: { allow_spinning: "0" } } },
+    extra: { session: { intra_op: { allow_spinning: spinning ? "1" : "0" } } },
   };
 }
 
@@ -80,7 +83,11 @@ export class Executor {
 
   async #load({ model, ...program }: ProgramSource): Promise<void> {
     try {
-      const session = await InferenceSession.create(model, sessionOptions(this.#options.threads));
+      // a model in a file is a whole one: nothing else runs meanwhile
+      const options = sessionOptions(this.#options.threads, typeof model === "string");
+      const session = await (typeof model === "string"
+        ? InferenceSession.create(model, options)
+        : InferenceSession.create(model, options));
       this.#programs.set(program.id, { ...program, session });
     } catch (error) {
       const details = { expected: "a graph that ONNX Runtime can compile", got: messageOf(error), cause: error };
@@ -105,29 +112,36 @@ export class Executor {
     return tensors;
   }
 
-  async #run({ program: id, inputs, outputs }: Extract<Command, { do: "run" }>): Promise<void> {
+  async #run({ program: id, inputs, outputs, shapes }: Extract<Command, { do: "run" }>): Promise<void> {
     const program = this.#programs.get(id);
     if (!program) throw new BugError("ENGINE_PROGRAM", { expected: "a loaded program", got: `program ${id}` });
     try {
       const { session } = program;
       await runInto(
         session,
-        this.#bind(program.inputs, inputs),
-        this.#bind(program.outputs, outputs),
+        this.#bind(program.inputs, inputs, shapes),
+        this.#bind(program.outputs, outputs, shapes?.slice(program.inputs.length)),
         this.#options.zeroCopy,
       );
     } catch (error) {
       if (error instanceof LlavaError) throw error;
-      const shapes = program.inputs.map(({ name, dtype, shape }) => `${name} ${dtype} ${showShape(shape)}`);
-      const where = `program ${program.name} with ${shapes.join(", ").slice(0, 1000)}`;
+      const given = program.inputs.map(
+        ({ name, dtype, shape }, i) => `${name} ${dtype} ${showShape(shapes?.[i] ?? shape)}`,
+      );
+      const where = `program ${program.name} with ${given.join(", ").slice(0, 1000)}`;
       throw new RunError("ENGINE_RUN", { expected: "the program to run", got: messageOf(error), where, cause: error });
     }
   }
 
   /** `pairs` holds (buffer id, offset) for each declared tensor; id −1 means not bound. */
-  #bind(declared: readonly NamedType[], pairs: readonly number[]): Record<string, OrtTensor> {
+  #bind(
+    declared: readonly NamedType[],
+    pairs: readonly number[],
+    shapes?: readonly Shape[],
+  ): Record<string, OrtTensor> {
     const tensors: Record<string, OrtTensor> = {};
-    declared.forEach(({ name, dtype, shape }, i) => {
+    declared.forEach(({ name, dtype, shape: known }, i) => {
+      const shape = shapes?.[i] ?? known;
       const [id, offset] = [pairs[2 * i]!, pairs[2 * i + 1]!];
       if (id >= 0) tensors[name] = new OrtTensor(dtype, this.#arrayOf({ id, dtype, shape, offset }) as never, shape);
     });

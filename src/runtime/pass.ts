@@ -1,6 +1,6 @@
 // A pass under construction: every command is checked against the program and the ledger before it is taken.
 import { BugError } from "../errors.ts";
-import { type Arrays, arrayOf, type DType, showShape, sizeOf, type Tensor } from "../graph/tensor.ts";
+import { type Arrays, arrayOf, type DType, type Shape, showShape, sizeOf, type Tensor } from "../graph/tensor.ts";
 import type { Bindings, EngineBuffer, Pass, Program, WriteOptions } from "./engine.ts";
 import { buffersOf, type KernelCall } from "./kernel-calls.ts";
 import { checkCall } from "./kernel-checks.ts";
@@ -38,15 +38,16 @@ export class CommandPass implements Pass {
     this.#checkBindings(program, "input", inputs);
     this.#checkBindings(program, "output", outputs);
     checkAliases(program, inputs, outputs);
-    const names = Object.keys(program.inputs);
+    const taken = Object.keys(program.inputs).map(
+      (name) => inputs[name] ?? fail("ENGINE_BINDING", `input ${name}`, "nothing bound", program.name),
+    );
+    const given = Object.keys(program.outputs).map((name) => outputs[name]);
     return this.#add({
       do: "run",
       program: program.id,
-      inputs: names.flatMap((name) => {
-        const buffer = inputs[name] ?? fail("ENGINE_BINDING", `input ${name}`, "nothing bound", program.name);
-        return [buffer.id, buffer.offset];
-      }),
-      outputs: Object.keys(program.outputs).flatMap((name) => [outputs[name]?.id ?? -1, outputs[name]?.offset ?? 0]),
+      inputs: taken.flatMap(({ id, offset }) => [id, offset]),
+      outputs: given.flatMap((buffer) => [buffer?.id ?? -1, buffer?.offset ?? 0]),
+      ...(isOpen(program) ? { shapes: [...taken, ...given].map((buffer) => buffer?.shape ?? []) } : {}),
     });
   }
 
@@ -97,7 +98,7 @@ export class CommandPass implements Pass {
       const where = `${side} ${name} of ${program.name}`;
       const type = declared[name] ?? fail("ENGINE_BINDING", `one of ${Object.keys(declared).join(", ")}`, name, where);
       this.#owner.checkBuffer(buffer);
-      if (type.dtype !== buffer.dtype || sizeOf(type.shape) !== sizeOf(buffer.shape)) {
+      if (type.dtype !== buffer.dtype || !fits(type.shape, buffer.shape)) {
         const show = (x: { dtype: DType; shape: readonly number[] }): string => `${x.dtype} ${showShape(x.shape)}`;
         fail("ENGINE_BINDING", show(type), show(buffer), where);
       }
@@ -122,6 +123,15 @@ function checkAliases(program: Program, inputs: Bindings, outputs: Bindings): vo
 
 function fail(code: string, expected: string, got: string, where?: string): never {
   throw new BugError(code, { expected, got, ...(where === undefined ? {} : { where }) });
+}
+
+const isOpen = ({ inputs, outputs }: Program): boolean =>
+  [...Object.values(inputs), ...Object.values(outputs)].some(({ shape }) => shape.includes(-1));
+
+/** As many elements where all lengths are known, else the same axes. */
+function fits(declared: Shape, given: Shape): boolean {
+  if (!declared.includes(-1)) return sizeOf(declared) === sizeOf(given);
+  return declared.length === given.length && declared.every((n, i) => n === -1 || n === given[i]);
 }
 
 /** The whole of one buffer's memory and nothing else. */

@@ -1,17 +1,21 @@
 // What crosses from the engine's face to the thread that computes: requests, replies, and errors as plain data.
 import { BugError, type ErrorDetails, InputError, LlavaError, RunError } from "../errors.ts";
 import type { NamedType } from "../graph/graph.ts";
-import type { Arrays, DType, Tensor } from "../graph/tensor.ts";
+import type { Arrays, DType, Shape, Tensor } from "../graph/tensor.ts";
 import type { EngineBuffer } from "./engine.ts";
 import type { KernelCall } from "./kernel-calls.ts";
 
-/** One step of a pass. A run names buffers as flat pairs (id, offset) in the program's own order; id −1 is not bound. */
+/**
+ * One step of a pass. A run names buffers as flat pairs (id, offset) in the program's own order; id −1 is not bound.
+ * Their shapes, inputs first, come with it where the program's are open.
+ */
 export type Command =
   | {
       readonly do: "run";
       readonly program: number;
       readonly inputs: readonly number[];
       readonly outputs: readonly number[];
+      readonly shapes?: readonly Shape[];
     }
   | { readonly do: "call"; readonly call: KernelCall }
   | { readonly do: "write"; readonly buffer: EngineBuffer; readonly data: Arrays[DType] }
@@ -35,7 +39,8 @@ export type Notice =
 export interface ProgramSource {
   readonly id: number;
   readonly name: string;
-  readonly model: Uint8Array;
+  /** ONNX's bytes, or the file that holds them */
+  readonly model: Uint8Array | string;
   readonly inputs: readonly NamedType[];
   readonly outputs: readonly NamedType[];
 }
