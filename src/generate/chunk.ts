@@ -8,6 +8,7 @@ import { layerGraph } from "./graphs.ts";
 import type { KeyValueCache } from "./kv-cache.ts";
 import { type ChunkMasks, fillMasks } from "./masks.ts";
 import type { TokenNode } from "./prefix-tree.ts";
+import { type SlotRun, slotRuns } from "./slot-runs.ts";
 
 type Floats = EngineBuffer<"float32">;
 
@@ -156,23 +157,6 @@ export function embed(
     pass.write(view(into, [count, width], start * width), rows);
     start += count - 1;
   }
-}
-
-interface SlotRun {
-  readonly row: number;
-  readonly slot: number;
-  count: number;
-}
-
-/** Neighbouring tokens whose slots are neighbours too: each is one copy. */
-function slotRuns(tokens: readonly NewToken[]): SlotRun[] {
-  const runs: SlotRun[] = [];
-  for (const [row, { node }] of tokens.entries()) {
-    const last = runs.at(-1);
-    if (last && node.slot === last.slot + last.count) last.count++;
-    else runs.push({ row, slot: node.slot, count: 1 });
-  }
-  return runs;
 }
 
 function blockCopy(

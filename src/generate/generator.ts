@@ -9,12 +9,15 @@ import { PrefixTree, type TokenNode } from "./prefix-tree.ts";
 import { type Generation, type GenerationRequest, lengthOf } from "./generation.ts";
 import { Sequence } from "./sequence.ts";
 
-/** `parameter` and what goes with it: the language model's weights in the engine, by Hugging Face's names. */
-export interface GeneratorOptions extends LanguageWeights {
-  readonly engine: Engine;
+export interface DecodingOptions {
   readonly config: LanguageConfig;
   /** cache slots to begin with (a power of two, 256 unless told); more keeps more earlier prompts */
   readonly capacity?: number;
+}
+
+/** `parameter` and what goes with it: the language model's weights in the engine, by Hugging Face's names. */
+export interface GeneratorOptions extends LanguageWeights, DecodingOptions {
+  readonly engine: Engine;
 }
 
 export interface Generator {
@@ -34,9 +37,12 @@ const firstCapacity = 256;
 
 /** A generator over weights in the engine. */
 export function createGenerator(options: GeneratorOptions): Generator {
-  const { engine, config, capacity = firstCapacity } = options;
+  return generatorOver(createDecoder(options.engine, options.config, options), options);
+}
+
+/** A generator over a decoder, which is released with it. */
+export function generatorOver(decoder: Decoder, { config, capacity = firstCapacity }: DecodingOptions): Generator {
   const tree = new PrefixTree(capacity);
-  const decoder = createDecoder(engine, config, options);
   const active = new Set<Sequence>();
   let running: Promise<void> | undefined;
   const runAll = async (): Promise<void> => {

@@ -2,14 +2,18 @@
 import { InputError } from "../errors.ts";
 import { decodePicture, pictureHash, readPictureBytes } from "../image/node.ts";
 import { holdsAdapter } from "../models/adapter-node.ts";
+import type { LanguageConfig } from "../models/config.ts";
 import { type LanguageFiles, type LlavaFiles, openModel } from "../models/node.ts";
 import { templateFor } from "../models/template.ts";
+import type { PartWeights } from "../models/weights.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { createTokenizer } from "../text/tokenizer.ts";
 import { adaptedAssistant, type LoadedModel } from "./adapted-node.ts";
 import type { Assistant, Picture } from "./assistant.ts";
 import { createAttentionReader } from "./attention-maps.ts";
-import { createGenerator } from "./generator.ts";
+import { createBlockDecoder } from "./block-decoder.ts";
+import { openBlocks, type WeightForm } from "./block-files-node.ts";
+import { createGenerator, generatorOver } from "./generator.ts";
 import { openSight } from "./sight-node.ts";
 import { uploadWeights } from "./weights.ts";
 
@@ -19,6 +23,8 @@ export interface OpenOptions {
   readonly template?: string | undefined;
   /** folder of a PEFT adapter for this model */
   readonly adapter?: string | undefined;
+  /** how the language model's weights lie in memory: as they are ("float32", unless told), or in blocks of few bits */
+  readonly weights?: WeightForm | undefined;
   /** told how many of the language model's tensors are loaded */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
@@ -52,6 +58,9 @@ export async function openAssistants(
       const expected = "a model without an adapter of its own";
       throw new InputError("ADAPTER_TWICE", { expected, got: "one with an adapter inside", where: path, fix });
     }
+    if (options.weights !== undefined && options.weights !== "float32") {
+      return [await openInBlocks(files, path, { ...options, weights: options.weights }, adapters)];
+    }
     const model = await loadModel(files, path, options);
     const adapted: Assistant[] = [];
     for (const folder of adapters) adapted.push(await adaptedAssistant(model, folder));
@@ -61,11 +70,58 @@ export async function openAssistants(
   }
 }
 
-async function loadModel(
+async function loadModel(files: LlavaFiles | LanguageFiles, path: string, options: OpenOptions): Promise<LoadedModel> {
+  const { engine, onProgress } = options;
+  const around = await openAround(files, path, options);
+  const { config, weights } = languageOf(files);
+  const language = await uploadWeights(engine, weights, onProgress);
+  const { parameter } = language;
+  const generator = createGenerator({ engine, config, parameter });
+  const attention = createAttentionReader(engine, config, { parameter });
+  const release = async (): Promise<void> => {
+    await generator.release();
+    await attention.release();
+    await around.release();
+    language.release();
+  };
+  return { engine, files, config, parameter, assistant: { ...around.parts, generator, attention, release } };
+}
+
+/** A model whose language part answers out of blocks of few bits. Throws `ADAPTER_BLOCKS` and as `openBlocks`. */
+async function openInBlocks(
   files: LlavaFiles | LanguageFiles,
   path: string,
-  { engine, template: named, onProgress }: OpenOptions,
-): Promise<LoadedModel> {
+  options: OpenOptions & { readonly weights: Exclude<WeightForm, "float32"> },
+  adapters: readonly string[],
+): Promise<Assistant> {
+  const { engine, weights: form, adapter, onProgress } = options;
+  if (adapters.length > 0) {
+    const fix = "make one model of each with llava merge, or serve them with --weights float32";
+    const expected = "float32 weights that adapters can share";
+    throw new InputError("ADAPTER_BLOCKS", { expected, got: `${form} with an adapter beside`, where: path, fix });
+  }
+  const around = await openAround(files, path, options);
+  const { config, weights } = languageOf(files);
+  const folders = [path, files.where, ...(adapter === undefined ? [] : [adapter])];
+  const model = await openBlocks({ config, weights, folders, form, onProgress });
+  const generator = generatorOver(await createBlockDecoder(engine, config, model), { config });
+  const release = async (): Promise<void> => {
+    await generator.release();
+    await around.release();
+  };
+  return { ...around.parts, generator, release };
+}
+
+function languageOf(files: LlavaFiles | LanguageFiles): { config: LanguageConfig; weights: PartWeights } {
+  return files.kind === "llava" ? { config: files.config.language, weights: files.language } : files;
+}
+
+/** Everything of an assistant but what runs the language model. */
+async function openAround(
+  files: LlavaFiles | LanguageFiles,
+  path: string,
+  { engine, template: named }: OpenOptions,
+): Promise<{ parts: Omit<Assistant, "generator" | "attention" | "release">; release(): Promise<void> }> {
   const tokenizerFiles = await files.tokenizer();
   const tokenizer = createTokenizer(tokenizerFiles);
   const trained = files.kind === "llava" ? files.config.template : undefined;
@@ -75,21 +131,9 @@ async function loadModel(
     where: path,
   });
   const sight = files.kind === "llava" ? await openSight(engine, files) : undefined;
-  const config = files.kind === "llava" ? files.config.language : files.config;
-  const language = await uploadWeights(engine, files.kind === "llava" ? files.language : files.weights, onProgress);
-  const { parameter } = language;
-  const generator = createGenerator({ engine, config, parameter });
-  const attention = createAttentionReader(engine, config, { parameter });
-  const release = async (): Promise<void> => {
-    await generator.release();
-    await attention.release();
-    await sight?.release();
-    language.release();
-  };
   const { endIds } = files;
-  const seeing = sight && { sight: sight.sight };
-  const assistant = { generator, tokenizer, template, endIds, attention, where: path, ...seeing, release };
-  return { engine, files, config, parameter, assistant };
+  const parts = { tokenizer, template, endIds, where: path, ...(sight && { sight: sight.sight }) };
+  return { parts, release: async () => sight?.release() };
 }
 
 /** Reads and decodes a picture file. Throws `PICTURE_…` as `readPicture`. */
