@@ -1,6 +1,6 @@
 // `llava chat` and `llava eval` as a shell sees them, on a tiny LLaVA made of a golden's weights and a tiny tokenizer.
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,9 +23,9 @@ let folder: string;
 let model: string;
 let photo: string;
 
-function llava(args: readonly string[], typed = ""): Promise<Ended> {
+function llava(args: readonly string[], typed = "", env = process.env): Promise<Ended> {
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [main, ...args], (error, stdout, stderr) =>
+    const child = execFile(process.execPath, [main, ...args], { env }, (error, stdout, stderr) =>
       resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
     );
     child.stdin!.end(typed);
@@ -77,6 +77,23 @@ describe.skipIf(!lab.present)("answering", () => {
     expect(answer["prompt_tokens"]).toBeGreaterThan(32);
     expect(["stop", "length"]).toContain(answer["finish_reason"]);
     expect(text.stdout).toBe(`${String(answer["text"])}\n`);
+  });
+
+  it("answers in blocks of 4 bits, which the first start makes; not with adapters beside", async () => {
+    const env = { ...process.env, LLAVA_CACHE: join(folder, "cache") };
+    const ask = ["chat", model, photo, "What?", "--max-new-tokens", "5", "--json", "--weights", "int4"];
+    const [first, second] = [await llava(ask, "", env), await llava(ask, "", env)];
+    expect([first.code, second.code]).toEqual([0, 0]);
+    const { token_ids: ids } = JSON.parse(first.stdout) as { token_ids: number[] };
+    expect(ids.length).toBeGreaterThan(0);
+    expect(JSON.parse(second.stdout)).toMatchObject({ token_ids: ids });
+    expect(await readdir(join(folder, "cache", "blocks"))).toHaveLength(1);
+    const refused = await llava(
+      ["serve", model, "--adapter", `x=${folder}`, "--weights", "int4", "--port", "0"],
+      "",
+      env,
+    );
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining("error[ADAPTER_BLOCKS]")]);
   });
 
   it("talks: questions from a pipe, commands, mistakes that do not end it", async () => {

@@ -1,5 +1,6 @@
 // Opens the model that a verb answers with: the engine started, weights loaded with progress, closed at the end.
 import type { Assistant } from "../generate/assistant.ts";
+import type { WeightForm } from "../generate/block-files-node.ts";
 import { openAssistant } from "../generate/node.ts";
 import { createEngine } from "../runtime/node.ts";
 import { type Progress, startProgress } from "./progress.ts";
@@ -7,13 +8,14 @@ import { type Progress, startProgress } from "./progress.ts";
 export interface ModelOptions {
   readonly template?: string | undefined;
   readonly adapter?: string | undefined;
+  readonly weights?: WeightForm | undefined;
   readonly threads?: number | undefined;
 }
 
 /** Runs `work` with the model at `path` loaded. */
 export async function withAssistant<T>(
   path: string,
-  { template, adapter, threads }: ModelOptions,
+  { template, adapter, weights, threads }: ModelOptions,
   work: (assistant: Assistant) => Promise<T>,
 ): Promise<T> {
   const engine = await createEngine(threads === undefined ? {} : { threads });
@@ -23,7 +25,7 @@ export async function withAssistant<T>(
       progress ??= startProgress({ label: "loading", unit: "tensors", total });
       progress.update(done);
     };
-    const assistant = await openAssistant(path, { engine, template, adapter, onProgress });
+    const assistant = await openAssistant(path, { engine, template, adapter, weights, onProgress });
     progress?.finish();
     return await work(assistant);
   } finally {

@@ -2,6 +2,7 @@
 import { type Command, Option } from "commander";
 import { InputError } from "../errors.ts";
 import type { Assistant, Picture } from "../generate/assistant.ts";
+import type { WeightForm } from "../generate/block-files-node.ts";
 import { createChat } from "../generate/chat.ts";
 import { checkMany } from "../generate/n-best.ts";
 import { readChatPicture } from "../generate/node.ts";
@@ -21,7 +22,7 @@ import {
 import { Talk } from "./chat/talk.ts";
 import { openTerminal } from "./chat/terminal.ts";
 import { Interrupted } from "./interrupt.ts";
-import { addVerb, collect, wholeNumber } from "./options.ts";
+import { addVerb, collect, weightsOption, wholeNumber } from "./options.ts";
 
 interface Options extends AnsweringFlags {
   readonly image?: readonly string[];
@@ -32,6 +33,7 @@ interface Options extends AnsweringFlags {
   readonly template?: string;
   readonly adapter?: string;
   readonly system?: string;
+  readonly weights: WeightForm;
   readonly threads?: number;
   readonly plain?: boolean;
   readonly preview?: Graphics;
@@ -51,6 +53,7 @@ export function addChat(program: Command): void {
     .option("--system <text>", "a message that leads the conversation")
     .option("--template <name>", "how the conversation is written (default: as the model was trained)")
     .option("--adapter <folder>", "a LoRA adapter of this model, in PEFT's format")
+    .addOption(weightsOption())
     .option("--threads <n>", "threads to compute with (default: the physical cores)", wholeNumber(1, 1024))
     .option("--plain", "answers as they are, without Markdown and previews")
     .addOption(

@@ -21,6 +21,7 @@ export interface RunFlags {
   readonly answers?: string;
   readonly out?: string;
   readonly adapter?: string;
+  readonly weights: string;
 }
 
 export interface Side {
@@ -36,12 +37,12 @@ interface Asked {
 
 /** Asks all questions and scores the answers; with `out`, only those that the folder lacks. */
 export async function askSide({ model, assistant, task }: Asked, flags: RunFlags, blind: boolean): Promise<Side> {
-  const { questions: questionsPath, images: imagesDir, seed, limit, answers, out, adapter } = flags;
+  const { questions: questionsPath, images: imagesDir, seed, limit, answers, out, adapter, weights } = flags;
   await unpackQuestions(task, questionsPath, imagesDir);
   const opened = await openTask({ task, questionsPath, imagesDir, blind, seed, ...(limit && { limit }) });
   const hash = await modelHash(model, ...(adapter === undefined ? [] : [adapter]));
-  const made = { task, assistant, modelHash: hash, adapter, questionsPath, questions: opened.questions, blind, seed };
-  const run = recordOf(made);
+  const { questions } = opened;
+  const run = recordOf({ task, assistant, modelHash: hash, adapter, weights, questionsPath, questions, blind, seed });
   const answered = await asking(task, blind, async (more) => {
     if (out === undefined) return (await opened.run({ assistant, ...more })).answered;
     return withRunFolder(out, () => askInto(out, task, opened, run, { assistant, ...more }));

@@ -4,13 +4,14 @@ import { tasks } from "../evaluate/registry.ts";
 import { compareAnswers } from "../evaluate/result.ts";
 import type { Task } from "../evaluate/task.ts";
 import { InputError } from "../errors.ts";
+import type { WeightForm } from "../generate/block-files-node.ts";
 import { withAssistant } from "./assistant.ts";
 import { addJudgeVerb } from "./eval-judge.ts";
 import { addReplayVerbs } from "./eval-replay.ts";
 import { askSide, type RunFlags, writeReport } from "./eval-run.ts";
 import { describeComparison, describeResult } from "./eval-view.ts";
 import { addVotesVerb } from "./eval-votes.ts";
-import { addVerb, collect, wholeNumber } from "./options.ts";
+import { addVerb, collect, weightsOption, wholeNumber } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { log } from "./progress.ts";
 
@@ -21,6 +22,7 @@ interface Options extends Omit<RunFlags, "questions" | "images"> {
   readonly blind?: boolean;
   readonly both?: boolean;
   readonly template?: string;
+  readonly weights: WeightForm;
   readonly threads?: number;
   readonly json?: boolean;
 }
@@ -43,6 +45,7 @@ export function addEval(program: Command): void {
     )
     .option("--template <name>", "how the conversation is written (default: as the model was trained)")
     .option("--adapter <folder>", "a LoRA adapter of this model, in PEFT's format")
+    .addOption(weightsOption())
     .option("--threads <n>", "threads to compute with (default: the physical cores)", wholeNumber(1, 1024))
     .option("--json", "print the score as JSON")
     .action(evaluate);

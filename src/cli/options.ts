@@ -1,8 +1,9 @@
 // Parsers of option values: a wrong value ends as a usage error that says what would have been right.
 import { resolve } from "node:path";
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import type { SourceOptions } from "../data/sources/source.ts";
 import { InputError } from "../errors.ts";
+import { weightForms } from "../generate/block-files-node.ts";
 import { isInRange, type NumberRange, showRange } from "../generate/sampling-options.ts";
 
 /** A parser of whole numbers within bounds. */
@@ -51,6 +52,13 @@ export function addEncodingOptions(verb: Command): Command {
     .option("--model <path>", "read samples as this model does")
     .option("--template <name>", "chat template (default: the recipe's or the model's)")
     .option("--picture-tokens <n>", "tokens of a picture, with a model that has no vision", wholeNumber(1));
+}
+
+/** How the language model's weights lie in memory while it answers. */
+export function weightsOption(): Option {
+  const told =
+    "the language model's weights: as they are, or in blocks of 8 or 4 bits, made at the first start and kept";
+  return new Option("--weights <form>", told).choices(weightForms).default("float32");
 }
 
 export interface SourceFlags {

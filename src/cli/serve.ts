@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import type { Command } from "commander";
 import { InputError } from "../errors.ts";
+import type { WeightForm } from "../generate/block-files-node.ts";
 import { openAssistants } from "../generate/node.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { createEngine } from "../runtime/node.ts";
@@ -13,7 +14,7 @@ import { serve, type ServeOptions } from "../serve/server.ts";
 import { openVotes } from "../serve/votes.ts";
 import { describeFailure } from "./failure.ts";
 import { interruptible } from "./interrupt.ts";
-import { addVerb, collect, wholeNumber } from "./options.ts";
+import { addVerb, collect, weightsOption, wholeNumber } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { log, startProgress } from "./progress.ts";
 
@@ -33,6 +34,7 @@ interface Options {
   readonly maxNewTokens: number;
   readonly template?: string;
   readonly adapter?: readonly string[];
+  readonly weights: WeightForm;
   readonly threads?: number;
   readonly votes?: string;
   readonly voteConversations?: boolean;
@@ -62,6 +64,7 @@ export function addServe(program: Command): void {
     )
     .option("--template <name>", "how conversations are written (default: as each model was trained)")
     .option("--adapter <name=folder>", "the model with this LoRA adapter, served beside it (repeatable)", collect)
+    .addOption(weightsOption())
     .option("--threads <n>", "threads to compute with (default: the physical cores)", wholeNumber(1, 1024))
     .option("--votes <file>", "take votes between two answers (the page's arena) and add them there as JSON lines")
     .option("--vote-conversations", "write what was asked and answered beside each vote, pictures too")
@@ -103,7 +106,7 @@ async function openModels(
   { name, path }: NamedPath,
   adapters: readonly NamedPath[],
   engine: Engine,
-  { template }: Options,
+  { template, weights }: Options,
 ): Promise<ServedModel[]> {
   let progress: ReturnType<typeof startProgress> | undefined;
   const onProgress = (done: number, total: number): void => {
@@ -111,7 +114,7 @@ async function openModels(
     progress.update(done);
   };
   const folders = adapters.map((adapter) => adapter.path);
-  const assistants = await openAssistants(path, folders, { engine, template, onProgress });
+  const assistants = await openAssistants(path, folders, { engine, template, weights, onProgress });
   progress?.finish();
   const names = [name, ...adapters.map((adapter) => adapter.name)];
   const created = Math.floor(Date.now() / 1000);

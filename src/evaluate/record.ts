@@ -14,6 +14,8 @@ const record = z.object({
   model: z.string(),
   model_sha256: z.string(),
   adapter: z.string().optional(),
+  /** the form of the language model's weights, where it is not float32 */
+  weights: z.string().optional(),
   template: z.string(),
   /** the first question as it was asked, before the template */
   prompt: z.string(),
@@ -30,6 +32,8 @@ export interface RunMade {
   readonly assistant: Assistant;
   readonly modelHash: string;
   readonly adapter?: string | undefined;
+  /** the form of the language model's weights; float32 unless told */
+  readonly weights?: string;
   readonly questionsPath: readonly string[];
   /** as they will be asked */
   readonly questions: readonly Question[];
@@ -39,7 +43,7 @@ export interface RunMade {
 
 /** What a run is made of. */
 export function recordOf(made: RunMade): RunRecord {
-  const { task, assistant, modelHash, adapter, questionsPath, questions, blind, seed } = made;
+  const { task, assistant, modelHash, adapter, weights = "float32", questionsPath, questions, blind, seed } = made;
   const asked = questions.map(({ where: _, ...question }) => question);
   const first = questions[0]!.turn.content.map((part) => (part.type === "image" ? "<image>" : part.text));
   return {
@@ -47,6 +51,7 @@ export function recordOf(made: RunMade): RunRecord {
     model: assistant.where,
     model_sha256: modelHash,
     ...(adapter !== undefined && { adapter }),
+    ...(weights !== "float32" && { weights }),
     template: assistant.template.name,
     prompt: first.join(""),
     decoding: { temperature: 0, max_new_tokens: task.maxNewTokens, stop_texts: [...(task.stopTexts ?? [])] },

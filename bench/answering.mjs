@@ -1,0 +1,120 @@
+// Answering by ours and by llama.cpp (through node-llama-cpp) in turn, on one machine with as many threads: tokens a
+// second of decoding and of a prompt of 512 tokens, eight conversations at once beside one, and a start to its first token.
+//
+//   npm run build && node bench/answering.mjs MODEL [--weights int4] [--rounds 3] [--tokens 64] [--threads 2]
+//       [--llama FOLDER --gguf FILE]
+//
+// MODEL is a language model's folder. FOLDER holds node_modules/node-llama-cpp (npm i --ignore-scripts node-llama-cpp),
+// FILE is the same model for it. The median of the rounds counts; the first start of a form makes its blocks.
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { openAssistant } from "../dist/generate/node.js";
+import { mostLikely } from "../dist/generate/sampling.js";
+import { createEngine } from "../dist/runtime/node.js";
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    weights: { type: "string", default: "int4" },
+    rounds: { type: "string", default: "3" },
+    tokens: { type: "string", default: "64" },
+    threads: { type: "string", default: "2" },
+    llama: { type: "string" },
+    gguf: { type: "string" },
+  },
+});
+const [model] = positionals;
+const [rounds, tokens, threads] = [options.rounds, options.tokens, options.threads].map(Number);
+const promptLength = 512;
+const seconds = () => performance.now() / 1000;
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+
+/** Ids that no earlier prompt began with, so that nothing is found in a cache. */
+let drawn = 1;
+const draw = (length) => Array.from({ length }, (_, i) => 100 + ((i * 131 + (i === 0 ? drawn++ : 0) * 17) % 20000));
+
+async function openOurs() {
+  const engine = await createEngine({ threads });
+  const assistant = await openAssistant(model, { engine, weights: options.weights });
+  const { generator } = assistant;
+  /** seconds to the first token, and from it to the last */
+  const generate = async (ids, count) => {
+    const start = seconds();
+    let first;
+    const onToken = () => ((first ??= seconds()), false);
+    await generator.generate({ prompt: { ids }, maxNewTokens: count, stopIds: [], sample: mostLikely, onToken });
+    return { before: first - start, after: seconds() - first };
+  };
+  return {
+    decode: async () => tokens / (await generate(draw(16), tokens + 1)).after,
+    prefill: async () => promptLength / (await generate(draw(promptLength), 1)).before,
+    eight: async () => {
+      const start = seconds();
+      await Promise.all(Array.from({ length: 8 }, () => generate(draw(16), tokens + 1)));
+      return (8 * tokens) / (seconds() - start);
+    },
+    close: () => engine.close(),
+  };
+}
+
+async function openLlama() {
+  const { getLlama } = await import(createRequire(join(options.llama, "package.json")).resolve("node-llama-cpp"));
+  const llama = await getLlama({ gpu: false, build: "never", logLevel: "error", maxThreads: threads });
+  const loaded = await llama.loadModel({ modelPath: options.gguf });
+  const context = await loaded.createContext({ contextSize: 1024, threads, batchSize: promptLength });
+  const sequence = context.getSequence();
+  return {
+    decode: async () => {
+      await sequence.clearHistory();
+      let [first, count] = [0, 0];
+      for await (const _ of sequence.evaluate(draw(16), { temperature: 0, yieldEogToken: true })) {
+        if (count === 0) first = seconds();
+        if (count++ === tokens) break;
+      }
+      return tokens / (seconds() - first);
+    },
+    prefill: async () => {
+      await sequence.clearHistory();
+      const start = seconds();
+      await sequence.evaluateWithoutGeneratingNewTokens(draw(promptLength));
+      return promptLength / (seconds() - start);
+    },
+    close: () => llama.dispose(),
+  };
+}
+
+async function startOurs() {
+  const start = seconds();
+  const ours = await openOurs();
+  await ours.decode();
+  const first = seconds() - start;
+  await ours.close();
+  return first;
+}
+
+const ours = await openOurs();
+const llama = options.llama && options.gguf ? await openLlama() : undefined;
+const figures = { decode: [[], []], prefill: [[], []], eight: [[], []] };
+for (let round = -1; round < rounds; round++) {
+  for (const [what, [mine, theirs]] of Object.entries(figures)) {
+    const [a, b] = [await ours[what](), await llama?.[what]?.()];
+    // the first round warms up
+    if (round < 0) continue;
+    mine.push(a);
+    if (b !== undefined) theirs.push(b);
+  }
+}
+await llama?.close();
+await ours.close();
+for (const [what, [mine, theirs]] of Object.entries(figures)) {
+  const peer =
+    theirs.length === 0
+      ? ""
+      : `  llama.cpp ${median(theirs).toFixed(1)}  ratio ${(median(mine) / median(theirs)).toFixed(2)}`;
+  console.log(`${what.padEnd(8)} ours ${median(mine).toFixed(1)} tokens/s${peer}`);
+}
+console.log(`eight at once beside one: ${(median(figures.eight[0]) / median(figures.decode[0])).toFixed(2)} ×`);
+const starts = [];
+for (let round = 0; round < rounds; round++) starts.push(await startOurs());
+console.log(`start, ${tokens} tokens included: ${median(starts).toFixed(2)} s`);
