@@ -41,6 +41,19 @@ describe("a file", () => {
     data: () => Promise.resolve(values(shape.reduce((a, b) => a * b, 1))),
   });
 
+  it.each(["", "a", "ab", "abc", "abcd", "abcde", "abcdefg"])(
+    "keeps long lists wherever its own memory has to grow (words of %j)",
+    async (word) => {
+      const long = new Map<string, GgufField>([
+        ["a.words", { type: "string", value: Array.from({ length: 20_000 }, () => word) }],
+        ["a.numbers", { type: "uint32", value: Array.from({ length: 40_000 }, (_, i) => i) }],
+      ]);
+      const { metadata } = await readGguf(memorySource(await collect(encodeGguf(long, []))));
+      expect(new Set(metadata.texts("a.words"))).toEqual(new Set([word]));
+      expect(metadata.numbers("a.numbers")).toEqual(Array.from({ length: 40_000 }, (_, i) => i));
+    },
+  );
+
   it("reads back", async () => {
     const entries = [entry("norm", "F32", [3]), entry("w", "Q8_0", [5, 64]), entry("conv", "F16", [2, 3, 4, 4])];
     const file = await readGguf(memorySource(await collect(encodeGguf(fields, entries))));

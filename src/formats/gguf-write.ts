@@ -89,22 +89,26 @@ class LittleEndian {
   readonly #encoder = new TextEncoder();
 
   uint8(value: number): this {
-    this.#view.setUint8(this.#take(1), value);
+    const at = this.#take(1);
+    this.#view.setUint8(at, value);
     return this;
   }
 
   uint32(value: number): this {
-    this.#view.setUint32(this.#take(4), value, true);
+    const at = this.#take(4);
+    this.#view.setUint32(at, value, true);
     return this;
   }
 
   float32(value: number): this {
-    this.#view.setFloat32(this.#take(4), value, true);
+    const at = this.#take(4);
+    this.#view.setFloat32(at, value, true);
     return this;
   }
 
   uint64(value: number): this {
-    this.#view.setBigUint64(this.#take(8), BigInt(value), true);
+    const at = this.#take(8);
+    this.#view.setBigUint64(at, BigInt(value), true);
     return this;
   }
 
@@ -123,6 +127,7 @@ class LittleEndian {
     return out;
   }
 
+  /** Room for so many bytes, and where: asked for before `#view` is, which it may replace. */
   #take(bytes: number): number {
     const at = this.length;
     this.length += bytes;
