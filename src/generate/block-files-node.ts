@@ -79,7 +79,7 @@ async function keyOf({ folders, form, config }: BlockSource): Promise<string> {
     const names = info.isDirectory() ? (await readdir(real)).sort() : [""];
     for (const name of names) {
       const { size, mtimeMs } = await stat(join(real, name));
-      if (name === "" || /\.(?:safetensors|gguf|json)$/.test(name))
+      if (name === "" || /\.(?:safetensors|bin|gguf|json)$/.test(name))
         hash.update(JSON.stringify([real, name, size, mtimeMs]));
     }
   }

@@ -1,5 +1,5 @@
 // Blocks on disk: made once, found again, made anew where the weights or the files have changed.
-import { existsSync, mkdirSync, readdirSync, truncateSync, utimesSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openBlocks } from "./block-files-node.ts";
@@ -56,6 +56,24 @@ test("made anew after the model's files have changed, or where one of the cache'
   expect((await openBlocks(source)).file.path).toBe(other.file.path);
   expect(reads()).toBe(3 * first);
 });
+
+test.each(["model.safetensors", "pytorch_model.bin", "model.gguf", "config.json"])(
+  "made anew after %s of a model's folder has changed",
+  async (name) => {
+    const { weights, reads } = counted();
+    const { source } = await folders.open(config, weights, "int4");
+    const folder = join(folders.cache, "model");
+    mkdirSync(folder);
+    writeFileSync(join(folder, name), "first");
+    const first = await openBlocks({ ...source, folders: [folder] });
+    const made = reads();
+    expect((await openBlocks({ ...source, folders: [folder] })).file.path).toBe(first.file.path);
+    expect(reads()).toBe(made);
+    writeFileSync(join(folder, name), "second, longer");
+    expect((await openBlocks({ ...source, folders: [folder] })).file.path).not.toBe(first.file.path);
+    expect(reads()).toBeGreaterThan(made);
+  },
+);
 
 test("heads that the kernel does not take are refused before anything is written", async () => {
   const odd = tinyConfig({ headSize: 8 });
