@@ -2,16 +2,20 @@
 // second of decoding and of a prompt of 512 tokens, eight conversations at once beside one, and a start to its first token.
 //
 //   npm run build && node bench/answering.mjs MODEL [--weights int4] [--rounds 3] [--tokens 64] [--threads 2]
-//       [--llama FOLDER --gguf FILE]
+//       [--llama FOLDER --gguf FILE] [--pictures FOLDER]
 //
-// MODEL is a language model's folder. FOLDER holds node_modules/node-llama-cpp (npm i --ignore-scripts node-llama-cpp),
+// MODEL is a language model's folder, or with --pictures a llava model's: then it also tells how long the first word of
+// an answer takes, in a first turn about a new picture and in a second turn, pictures read and decoded included. FOLDER holds node_modules/node-llama-cpp (npm i --ignore-scripts node-llama-cpp),
 // FILE is the same model for it. The median of the rounds counts; the first start of a form makes its blocks.
+import { readdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { openAssistant } from "../dist/generate/node.js";
+import { answerTurns, userTurn } from "../dist/generate/assistant.js";
+import { openAssistant, readChatPicture } from "../dist/generate/node.js";
 import { mostLikely } from "../dist/generate/sampling.js";
 import { createEngine } from "../dist/runtime/node.js";
+import { textTurn } from "../dist/text/conversation.js";
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -22,6 +26,7 @@ const { values: options, positionals } = parseArgs({
     threads: { type: "string", default: "2" },
     llama: { type: "string" },
     gguf: { type: "string" },
+    pictures: { type: "string" },
   },
 });
 const [model] = positionals;
@@ -47,6 +52,7 @@ async function openOurs() {
     return { before: first - start, after: seconds() - first };
   };
   return {
+    assistant,
     decode: async () => tokens / (await generate(draw(16), tokens + 1)).after,
     prefill: async () => promptLength / (await generate(draw(promptLength), 1)).before,
     eight: async () => {
@@ -84,6 +90,22 @@ async function openLlama() {
   };
 }
 
+/** Seconds to the first word about a picture it has not seen, and to that of the turn that follows. */
+async function firstWords(assistant, path) {
+  const ask = async (turns, pictures) => {
+    const start = seconds();
+    let first;
+    const onChoice = () => void (first ??= seconds());
+    const shown = pictures ?? [await readChatPicture(path)];
+    const { text } = await answerTurns(assistant, turns, shown, { maxNewTokens: 8, onChoice });
+    return { took: first - start, text, shown };
+  };
+  const one = [userTurn("What is in this picture?", 1)];
+  const { took, text, shown } = await ask(one);
+  const two = [...one, textTurn("assistant", text), userTurn("Is there a dog in it?", 0)];
+  return [took, (await ask(two, shown)).took];
+}
+
 async function startOurs() {
   const start = seconds();
   const ours = await openOurs();
@@ -105,6 +127,11 @@ for (let round = -1; round < rounds; round++) {
     if (b !== undefined) theirs.push(b);
   }
 }
+const turns = [];
+if (options.pictures !== undefined) {
+  const names = (await readdir(options.pictures)).filter((name) => /\.(jpe?g|png)$/.test(name)).slice(0, 11);
+  for (const name of names) turns.push(await firstWords(ours.assistant, join(options.pictures, name)));
+}
 await llama?.close();
 await ours.close();
 for (const [what, [mine, theirs]] of Object.entries(figures)) {
@@ -115,6 +142,10 @@ for (const [what, [mine, theirs]] of Object.entries(figures)) {
   console.log(`${what.padEnd(8)} ours ${median(mine).toFixed(1)} tokens/s${peer}`);
 }
 console.log(`eight at once beside one: ${(median(figures.eight[0]) / median(figures.decode[0])).toFixed(2)} ×`);
+if (turns.length > 0) {
+  const [first, second] = [0, 1].map((i) => median(turns.slice(1).map((took) => took[i])).toFixed(3));
+  console.log(`first word about a picture: ${first} s, in the second turn: ${second} s`);
+}
 const starts = [];
 for (let round = 0; round < rounds; round++) starts.push(await startOurs());
 console.log(`start, ${tokens} tokens included: ${median(starts).toFixed(2)} s`);
