@@ -43,6 +43,8 @@ async function openOurs() {
   const engine = await createEngine({ threads });
   const assistant = await openAssistant(model, { engine, weights: options.weights });
   const { generator } = assistant;
+  // as the peer's history is cleared: nothing of earlier rounds is looked at
+  const afresh = async (work) => (generator.reset(), work());
   /** seconds to the first token, and from it to the last */
   const generate = async (ids, count) => {
     const start = seconds();
@@ -53,9 +55,10 @@ async function openOurs() {
   };
   return {
     assistant,
-    decode: async () => tokens / (await generate(draw(16), tokens + 1)).after,
-    prefill: async () => promptLength / (await generate(draw(promptLength), 1)).before,
+    decode: () => afresh(async () => tokens / (await generate(draw(16), tokens + 1)).after),
+    prefill: () => afresh(async () => promptLength / (await generate(draw(promptLength), 1)).before),
     eight: async () => {
+      generator.reset();
       const start = seconds();
       await Promise.all(Array.from({ length: 8 }, () => generate(draw(16), tokens + 1)));
       return (8 * tokens) / (seconds() - start);

@@ -1,4 +1,6 @@
-// Models of real shapes whose weights are zeros in a sparse file: nothing to download, next to nothing on the disk.
+// Models of real shapes without a download: their weights are zeros in a sparse file, which takes next to no disk, or
+// random numbers, where speed is measured (equal pages of memory may be merged, and are then read from a cache).
+import { randomFillSync } from "node:crypto";
 import { mkdir, open, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseLanguageConfig, parseLlavaConfig } from "../dist/models/config.js";
@@ -39,12 +41,12 @@ const tinyllama = {
 /** LLaVA-1.5-7B's shape, and TinyLlama-1.1B's (a language model alone). */
 const shapes = { "llava-7b": llava, tinyllama };
 
-/** Writes a model's folder in float16; returns how large its weights' file says it is. */
-export async function writeSparseModel(folder, shape) {
+/** Writes a model's folder in float16, `filled` with random numbers or not; returns how large its weights' file is. */
+export async function writeSparseModel(folder, shape, filled = false) {
   const json = shapes[shape];
   if (json === undefined) throw new TypeError(`name one of ${Object.keys(shapes).join(", ")}`);
   await mkdir(folder, { recursive: true });
-  await writeWeights(join(folder, "model.safetensors"), [...tensorsOf(json)]);
+  await writeWeights(join(folder, "model.safetensors"), [...tensorsOf(json)], filled);
   await writeTokenizer(folder);
   const size = { height: 336, width: 336 };
   const preprocessor = { image_processor_type: "CLIPImageProcessor", size: { shortest_edge: 336 }, crop_size: size };
@@ -71,7 +73,7 @@ function* tensorsOf(json) {
 }
 
 /** A header, and a hole in the file where the weights would lie. */
-async function writeWeights(path, tensors) {
+async function writeWeights(path, tensors, filled) {
   let end = 0;
   const header = {};
   for (const [name, shape] of tensors) {
@@ -85,6 +87,14 @@ async function writeWeights(path, tensors) {
   const file = await open(path, "w");
   await file.write(Buffer.concat([length, bytes]));
   await file.truncate(8 + bytes.length + end);
+  const halves = new Uint16Array(2 ** 25);
+  for (let at = 0; filled && at < end; at += halves.byteLength) {
+    randomFillSync(halves);
+    // of either sign, between 1/64 and 1/32
+    for (let i = 0; i < halves.length; i++) halves[i] = (halves[i] & 0x83ff) | 0x2400;
+    const part = new Uint8Array(halves.buffer, 0, Math.min(halves.byteLength, end - at));
+    await file.write(part, 0, part.length, 8 + bytes.length + at);
+  }
   await file.close();
 }
 

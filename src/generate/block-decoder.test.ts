@@ -1,5 +1,6 @@
 // Blocks answer as the weights that they stand for, whatever is cached, computed together, grown or left.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { random } from "../data/random.ts";
 import type { LanguageConfig } from "../models/config.ts";
 import { createDirectEngine } from "../runtime/direct-node.ts";
 import type { Engine } from "../runtime/engine.ts";
@@ -108,6 +109,23 @@ describe("the same answer", () => {
     const again = await ask(generator, { ids: prompts[0]! });
     expect(again.answer).toEqual(alone[0]);
     expect(again.cachedTokens).toBe(20);
+    await generator.release();
+  });
+
+  it("whatever came before: prompts that begin alike, drop out of the cache and come back", async () => {
+    const { generator } = await inBlocks({}, "int8", 8);
+    const draw = random("mixes");
+    const prompt = (): number[] => [...ids(1 + draw.int(30), draw.int(3)), ...ids(draw.int(4), draw.int(50))];
+    const seen = new Map<string, number[]>();
+    for (let round = 0; round < 12; round++) {
+      const prompts = Array.from({ length: 1 + draw.int(5) }, prompt);
+      const answers = await Promise.all(prompts.map((each) => ask(generator, { ids: each }, { maxNewTokens: 4 })));
+      answers.forEach(({ answer }, i) => seen.set(JSON.stringify(prompts[i]), answer));
+    }
+    for (const [text, answer] of seen) {
+      generator.reset();
+      expect((await ask(generator, { ids: JSON.parse(text) as number[] }, { maxNewTokens: 4 })).answer).toEqual(answer);
+    }
     await generator.release();
   });
 

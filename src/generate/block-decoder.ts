@@ -1,5 +1,5 @@
 // A decoder whose weights lie in a model file as blocks of few bits: one run takes new tokens through all layers.
-// Shapes: T new tokens, C cache slots, R rows that want logits, E hidden, K key/value heads, D head size, L layers.
+// Shapes: T new tokens, C cache slots, P of them read, R rows that want logits, E hidden, K key/value heads, D head size, L layers.
 import type { LanguageConfig } from "../models/config.ts";
 import { rotationTables } from "../nn/rope.ts";
 import {
@@ -14,7 +14,7 @@ import {
 import { cacheParts, scratchSlots } from "./block-graph.ts";
 import type { NewToken } from "./chunk.ts";
 import { largestChunk } from "./chunk-sizes.ts";
-import type { Decoder } from "./decoder.ts";
+import type { Decoder, Slots } from "./decoder.ts";
 import { fillMasks } from "./masks.ts";
 import { slotRuns } from "./slot-runs.ts";
 
@@ -66,7 +66,7 @@ class BlockDecoder implements Decoder {
     this.#logits = engine.allocate("float32", [1, config.vocabSize]);
   }
 
-  async run(tokens: readonly NewToken[], capacity: number): Promise<Float32Array[]> {
+  async run(tokens: readonly NewToken[], { capacity, used }: Slots): Promise<Float32Array[]> {
     const pass = this.#engine.pass();
     const old = this.#cache;
     const cache = this.#fit(pass, capacity);
@@ -74,7 +74,7 @@ class BlockDecoder implements Decoder {
     // the head wants a row at least; nobody reads this one
     const asked = rows.length === 0 ? [0n] : rows;
     const logits = this.#logitsOf(asked.length);
-    this.#write(pass, tokens, asked, cache, logits);
+    this.#write(pass, { tokens, rows: asked, past: pastOf(tokens, used) }, cache, logits);
     if (rows.length > 0) pass.read("logits", logits);
     const results = pass.submit();
     // freed behind the pass that copies it
@@ -96,10 +96,9 @@ class BlockDecoder implements Decoder {
     await this.#engine.unload(this.#program);
   }
 
-  /** Fills the program's inputs, runs it, and puts the new keys and values from behind the cache into their slots. */
-  #write(pass: Pass, tokens: readonly NewToken[], rows: readonly bigint[], cache: Cache, logits: Floats): void {
+  /** Fills the program's inputs, runs it, and puts the new keys and values from behind the past into their slots. */
+  #write(pass: Pass, { tokens, rows, past }: Work, cache: Cache, logits: Floats): void {
     const { hiddenSize, headSize, keyValueHeads, layers } = this.#config;
-    const { capacity, buffer, past, present } = cache;
     const count = tokens.length;
     const given = this.#buffers;
     const inputs = {
@@ -109,22 +108,23 @@ class BlockDecoder implements Decoder {
       positions: view(given.positions, [1, count]),
       keys: given.keys,
       all_keys: given.allKeys,
-      bias: this.#biasOf(count, capacity),
+      bias: this.#biasOf(count, past, cache.capacity),
       wanted: view(given.wanted, [rows.length]),
     };
     const positions = BigInt64Array.from(tokens, ({ node }) => BigInt(node.position));
-    pass.write(inputs.positions, positions).write(inputs.bias, this.#seen(tokens, capacity));
+    pass.write(inputs.positions, positions).write(inputs.bias, this.#seen(tokens, past));
     pass.write(inputs.x, this.#embedded(tokens)).write(inputs.wanted, BigInt64Array.from(rows));
-    pass
-      .write(inputs.keys, Int32Array.of(capacity + count - 1))
-      .write(inputs.all_keys, Int32Array.of(capacity + count));
-    pass.run(this.#program, { ...inputs, ...past }, { logits, ...present });
-    const stride = (capacity + scratchSlots) * headSize;
+    pass.write(inputs.keys, Int32Array.of(past + count - 1)).write(inputs.all_keys, Int32Array.of(past + count));
+    pass.run(this.#program, { ...inputs, ...cache.past }, { logits, ...cache.present });
+    const stride = (cache.capacity + scratchSlots) * headSize;
+    const { buffer } = cache;
     for (const { row, slot, count: length } of slotRuns(tokens)) {
+      // it lies where it belongs
+      if (past + row === slot) continue;
       pass.call({
         ...{ kernel: "copyBlocks", from: buffer, into: buffer, blocks: 2 * layers * keyValueHeads },
         ...{ length: length * headSize, fromStride: stride, intoStride: stride },
-        fromOffset: (capacity + row) * headSize,
+        fromOffset: (past + row) * headSize,
         intoOffset: slot * headSize,
       });
     }
@@ -141,32 +141,28 @@ class BlockDecoder implements Decoder {
     return rows;
   }
 
-  /** Who sees whom, [T, C + T]. */
-  #seen(tokens: readonly NewToken[], capacity: number): Float32Array {
+  /** Who sees whom, [T, P + T]. */
+  #seen(tokens: readonly NewToken[], past: number): Float32Array {
     const count = tokens.length;
-    const masks = { past: new Float32Array(count * capacity), own: new Float32Array(count * count) };
-    fillMasks(
-      masks,
-      tokens.map(({ node }) => node),
-      capacity,
-      this.#config.slidingWindow,
-    );
-    const width = capacity + count;
+    const masks = { past: new Float32Array(count * past), own: new Float32Array(count * count) };
+    const nodes = tokens.map(({ node }) => node);
+    fillMasks(masks, nodes, past, this.#config.slidingWindow);
+    const width = past + count;
     const joint = new Float32Array(count * width);
     for (let row = 0; row < count; row++) {
-      joint.set(masks.past.subarray(row * capacity, (row + 1) * capacity), row * width);
-      joint.set(masks.own.subarray(row * count, (row + 1) * count), row * width + capacity);
+      joint.set(masks.past.subarray(row * past, (row + 1) * past), row * width);
+      joint.set(masks.own.subarray(row * count, (row + 1) * count), row * width + past);
     }
     return joint;
   }
 
-  #biasOf(count: number, capacity: number): Floats {
+  #biasOf(count: number, past: number, capacity: number): Floats {
     const most = largestChunk * (capacity + largestChunk);
     if (this.#bias?.shape[0] !== most) {
       if (this.#bias) this.#engine.free(this.#bias);
       this.#bias = this.#engine.allocate("float32", [most]);
     }
-    return view(this.#bias, [1, 1, count, capacity + count]);
+    return view(this.#bias, [1, 1, count, past + count]);
   }
 
   #logitsOf(rows: number): Floats {
@@ -206,6 +202,24 @@ class BlockDecoder implements Decoder {
     const release = (): void => [buffer, cos, sin].forEach((each) => this.#engine.free(each));
     return (this.#cache = { capacity, buffer, past: named("past"), present: named("present"), cos, sin, release });
   }
+}
+
+/** What one run computes. */
+interface Work {
+  readonly tokens: readonly NewToken[];
+  /** those whose logits are read */
+  readonly rows: readonly bigint[];
+  /** slots that are read; the new tokens' keys and values come behind them */
+  readonly past: number;
+}
+
+/**
+ * All slots in use, but the new tokens' own where those are the last and in order: then nothing is to be moved.
+ * At least one is read: the kernel takes a run that reads none for one whole prompt, whatever the bias says.
+ */
+function pastOf(tokens: readonly NewToken[], used: number): number {
+  const before = used - tokens.length;
+  return before > 0 && tokens.every(({ node }, i) => node.slot === before + i) ? before : used;
 }
 
 interface Buffers {

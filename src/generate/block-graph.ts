@@ -1,5 +1,5 @@
 // The whole language model over new tokens as one graph, its matrices in blocks of 4 or 8 bits.
-// Shapes: T new tokens, C cache slots, R rows that want logits, E hidden, H query heads, K key/value heads, D head size.
+// Shapes: T new tokens, C cache slots, P of them read, R rows that want logits, E hidden, H query heads, K key/value heads, D head size.
 import type { Bits } from "../formats/nbits.ts";
 import { OnnxGraph } from "../graph/onnx-model.ts";
 import type { LanguageConfig } from "../models/config.ts";
@@ -23,13 +23,13 @@ export const blockForms = {
   int4: { layers: 4, head: 8 },
 } as const satisfies Record<string, BlockForm>;
 
-/** Slots behind the cache's own, where a run leaves new keys and values. */
+/** Slots behind the cache's own: a run leaves new keys and values behind those it reads, which may be all. */
 export const scratchSlots = largestChunk;
 
 /**
- * x [1, T, E], cos and sin [C + scratch, D/2] (of all positions), positions [1, T], bias [1, 1, T, C + T] (who sees whom), keys [1]
- * (C + T − 1), all_keys [1] (C + T), wanted [R], past_k.N and past_v.N [1, K, C + scratch, D] → logits [R, V], and
- * present_k.N and present_v.N, which are the past ones with the new tokens behind the first C slots.
+ * x [1, T, E], cos and sin [C + scratch, D/2] (of all positions), positions [1, T], bias [1, 1, T, P + T] (who sees whom), keys [1]
+ * (P + T − 1), all_keys [1] (P + T), wanted [R], past_k.N and past_v.N [1, K, C + scratch, D] → logits [R, V], and
+ * present_k.N and present_v.N, which are the past ones with the new tokens behind the first P slots.
  * Few nodes and no copies count here: q, k and v are one product, gate and up another.
  */
 export function blockGraph(

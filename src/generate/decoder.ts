@@ -24,12 +24,18 @@ export interface LanguageWeights {
   readonly prepare?: ((pass: Pass, name: string) => void) | undefined;
 }
 
+/** How many slots the cache must have, and from which on nothing lies in them. */
+export interface Slots {
+  readonly capacity: number;
+  readonly used: number;
+}
+
 export interface Decoder {
   /**
    * Computes at most `largestChunk` tokens, each after those it follows, and keeps their keys and values in their slots.
    * @returns logits [V] of each wanted token, in order
    */
-  run(tokens: readonly NewToken[], capacity: number): Promise<Float32Array[]>;
+  run(tokens: readonly NewToken[], slots: Slots): Promise<Float32Array[]>;
   /** Forgets all keys and values. */
   reset(): void;
   release(): Promise<void>;
@@ -66,7 +72,7 @@ class LayerDecoder implements Decoder {
     this.#hidden = engine.allocate("float32", [largestChunk + largestHead, config.hiddenSize]);
   }
 
-  async run(tokens: readonly NewToken[], capacity: number): Promise<Float32Array[]> {
+  async run(tokens: readonly NewToken[], { capacity }: Slots): Promise<Float32Array[]> {
     const pass = this.#engine.pass();
     const old = this.#cache;
     const cache = await this.#fit(pass, capacity);

@@ -87,7 +87,7 @@ async function step(tree: PrefixTree, decoder: Decoder, active: Set<Sequence>): 
   try {
     const { tokens, answering } = plan(tree, active);
     if (tokens.length === 0) return;
-    const logits = await decoder.run(tokens, tree.capacity);
+    const logits = await decoder.run(tokens, tree);
     const wanted = tokens.filter((token) => token.wanted);
     const logitsOf = new Map(wanted.map(({ node }, i) => [node, logits[i]!]));
     for (const [sequence, node] of answering) if (sequence.take(logitsOf.get(node)!)) finish(active, sequence);

@@ -44,6 +44,13 @@ export class PrefixTree {
     return this.#nodes.length;
   }
 
+  /** From this slot on all are free. */
+  get used(): number {
+    let slots = this.#nodes.length;
+    while (slots > 0 && this.#nodes[slots - 1] === undefined) slots--;
+    return slots;
+  }
+
   /** Adds slots; what is cached stays where it is. */
   grow(capacity: number): void {
     const added = Array.from({ length: capacity - this.capacity }, (_, i) => capacity - 1 - i);
