@@ -87,15 +87,19 @@ async function writeWeights(path, tensors, filled) {
   const file = await open(path, "w");
   await file.write(Buffer.concat([length, bytes]));
   await file.truncate(8 + bytes.length + end);
-  const halves = new Uint16Array(2 ** 25);
-  for (let at = 0; filled && at < end; at += halves.byteLength) {
-    randomFillSync(halves);
-    // of either sign, between 1/64 and 1/32
-    for (let i = 0; i < halves.length; i++) halves[i] = (halves[i] & 0x83ff) | 0x2400;
-    const part = new Uint8Array(halves.buffer, 0, Math.min(halves.byteLength, end - at));
-    await file.write(part, 0, part.length, 8 + bytes.length + at);
-  }
+  if (filled) await fill(file, 8 + bytes.length, end);
   await file.close();
+}
+
+/** Float16 of either sign between 1/64 and 1/32. */
+async function fill(file, start, length) {
+  const halves = new Uint16Array(2 ** 25);
+  for (let at = 0; at < length; at += halves.byteLength) {
+    randomFillSync(halves);
+    for (let i = 0; i < halves.length; i++) halves[i] = (halves[i] & 0x83ff) | 0x2400;
+    const part = new Uint8Array(halves.buffer, 0, Math.min(halves.byteLength, length - at));
+    await file.write(part, 0, part.length, start + at);
+  }
 }
 
 async function writeTokenizer(folder) {
