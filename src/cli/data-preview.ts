@@ -1,9 +1,14 @@
 // `llava data preview`: samples as the model will read them, with what it learns marked.
 import type { Command } from "commander";
-import { previewSample, renderPreview } from "../data/preview.ts";
+import { type EncodedSample, encodeSample, type Encoding } from "../data/encode.ts";
+import { previewEncoded, previewSample, renderPreview, type SamplePreview } from "../data/preview.ts";
+import type { Sample } from "../data/sample.ts";
 import { streamSamples } from "../data/samples.ts";
+import { groupSamples, joinGroup } from "../data/share.ts";
 import { InputError } from "../errors.ts";
-import { chooseEncoding, type EncodingOptions } from "./encoding.ts";
+import { rowLayout } from "../train/batches.ts";
+import type { StageRecipe } from "../train/recipe.ts";
+import { type ChosenEncoding, chooseEncoding, type EncodingOptions } from "./encoding.ts";
 import { addEncodingOptions, addVerb, collect, wholeNumber } from "./options.ts";
 import { print, printJson } from "./output.ts";
 
@@ -29,18 +34,57 @@ async function preview(file: string, options: Options): Promise<void> {
     const [expected, got] = ["a tokenizer and a template to show samples with", "neither --recipe nor --model"];
     throw new InputError("PREVIEW_MODEL", { expected, got, fix: "name the recipe or the model that will read them" });
   }
-  const wanted = options.id === undefined ? undefined : new Set(options.id);
   const color = process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "";
-  let [index, shown] = [0, 0];
-  for await (const sample of streamSamples(file)) {
-    if (wanted === undefined ? index++ < options.skip : !wanted.has(sample.id)) continue;
-    const seen = previewSample(sample, chosen.encoding);
+  let shown = 0;
+  for await (const seen of previews(file, chosen, options)) {
     if (options.json) printJson(seen);
     else print(`${shown === 0 ? "" : "\n"}${renderPreview(seen, { color })}`);
-    if (++shown === (wanted === undefined ? options.count : wanted.size)) return;
+    shown++;
   }
   if (shown > 0) return;
-  const expected =
-    wanted === undefined ? `more than ${options.skip} samples` : `a sample with the id ${options.id?.join(" or ")}`;
+  const { id, skip } = options;
+  const expected = id === undefined ? `more than ${skip} samples` : `a sample with the id ${id.join(" or ")}`;
   throw new InputError("PREVIEW_NONE", { expected, got: "none", where: file });
+}
+
+async function* previews(
+  file: string,
+  { encoding, stage }: ChosenEncoding,
+  options: Options,
+): AsyncGenerator<SamplePreview> {
+  if (stage?.share_pictures !== undefined) return yield* sharedPreviews(file, encoding, stage, options);
+  for await (const sample of wantedSamples(file, options)) yield previewSample(sample, encoding);
+}
+
+/** Each with the others of the file that can be read behind its pictures; training draws them by the seed. */
+async function* sharedPreviews(
+  file: string,
+  encoding: Encoding,
+  { share_pictures: most = 1, row_length: rowLength }: StageRecipe,
+  options: Options,
+): AsyncGenerator<SamplePreview> {
+  const places = new Map<EncodedSample, string>();
+  const encode = (sample: Sample): void => void places.set(encodeSample(sample, encoding), sample.where);
+  for await (const sample of wantedSamples(file, options)) encode(sample);
+  const wanted = new Set(places.keys());
+  const [seen, pictures] = [new Set(places.values()), new Set([...wanted].map(({ images }) => images.join("\n")))];
+  for await (const sample of streamSamples(file)) {
+    const shares = sample.images.length > 0 && pictures.has(sample.images.join("\n"));
+    if (shares && !seen.has(sample.where)) encode(sample);
+  }
+  const all = [...places.keys()];
+  const { length: longest } = rowLayout(Math.max(...all.map(({ ids }) => ids.length)), rowLength);
+  for (const group of groupSamples(all, { most, longest })) {
+    if (wanted.has(group[0]!)) yield previewEncoded(joinGroup(group), places.get(group[0]!)!, encoding);
+  }
+}
+
+async function* wantedSamples(file: string, { id, skip, count }: Options): AsyncGenerator<Sample> {
+  const ids = id === undefined ? undefined : new Set(id);
+  let [index, found] = [0, 0];
+  for await (const sample of streamSamples(file)) {
+    if (ids === undefined ? index++ < skip : !ids.has(sample.id)) continue;
+    yield sample;
+    if (++found === (ids === undefined ? count : ids.size)) return;
+  }
 }

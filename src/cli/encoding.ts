@@ -30,6 +30,8 @@ export interface ChosenEncoding {
   readonly maxTokens: number;
   /** the images folder that the recipe names for the file */
   readonly images?: string;
+  /** the recipe's stage; absent with a model */
+  readonly stage?: StageRecipe;
 }
 
 /** The encoding that `--recipe` or `--model` name; undefined without either. Throws `STAGE_UNKNOWN`, `MODEL_KIND`. */
@@ -57,6 +59,7 @@ async function ofRecipe(
     },
     maxTokens: stage.row_length === "auto" ? config.language.maxPositions : stage.row_length,
     ...(images === undefined ? {} : { images }),
+    stage,
   };
 }
 

@@ -2,6 +2,7 @@
 import { createEngine } from "../runtime/node.ts";
 import { planRun, type StagePrediction } from "../train/plan-run.ts";
 import type { Recipe } from "../train/recipe.ts";
+import type { StageSums } from "../train/stage-data.ts";
 import { grouped, print, printJson, showBytes, showSeconds, table } from "./output.ts";
 import { log } from "./progress.ts";
 
@@ -20,6 +21,13 @@ export async function showPlan(
   }
 }
 
+/** What sharing pictures leaves out. */
+function sharingNote({ sharing, tokens, tokens_saved: saved = 0 }: StageSums): string {
+  if (sharing === undefined) return "";
+  const part = ((100 * saved) / tokens).toFixed(0);
+  return `; ${grouped(sharing)} samples share pictures, which saves ${grouped(saved)} of the tokens (${part} %)`;
+}
+
 const heads = ["stage", "samples", "tokens", "trained", "rows", "steps", "time", "peak memory", "activations"];
 
 function planTable(stages: readonly StagePrediction[]): string {
@@ -30,7 +38,7 @@ function planTable(stages: readonly StagePrediction[]): string {
     showBytes(peak),
     memory.activations === "keep" ? "kept" : "computed again",
   ]);
-  const reasons = stages.map(({ stage, why }) => `${stage}: ${why}`);
+  const reasons = stages.map(({ stage, why, sums }) => `${stage}: ${why}${sharingNote(sums)}`);
   const sum = stages.reduce((total, { seconds }) => total + seconds, 0);
   const notes = `Tokens and rows are of one epoch. ${showSeconds(sum)} in all, without features that are not cached yet, checkpoints and evaluations.`;
   return `${table([heads, ...rows], [1, 2, 3, 4, 5, 6, 7])}\n\n${reasons.join("\n")}\n${notes}`;

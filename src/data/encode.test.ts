@@ -5,8 +5,9 @@ import { IGNORE_LABEL } from "../text/expand.ts";
 import { templateNamed } from "../text/templates.ts";
 import { tinyTokenizer } from "../text/tokenizers.fixture.ts";
 import { encodeSample, learnedTokens, type Encoding } from "./encode.ts";
-import { previewSample, renderPreview } from "./preview.ts";
+import { previewEncoded, previewSample, renderPreview } from "./preview.ts";
 import type { Sample } from "./sample.ts";
+import { joinGroup } from "./share.ts";
 
 const tokenizer = tinyTokenizer("bytes");
 const imageTokenId = tokenizer.controlId("<image>")!;
@@ -85,6 +86,27 @@ describe("preview", () => {
         expect(spans.reduce((sum, span) => sum + (span.learned ? span.tokens : 0), 0)).toBe(learned);
       }),
     );
+  });
+
+  it("shows samples that share a picture one below the other, none running into the next", () => {
+    const caption = (id: string, value: string) => {
+      const conversations = [
+        { from: "human" as const, value: "<image>\nWhat?" },
+        { from: "gpt" as const, value },
+      ];
+      const s = { id, images: ["a.jpg"], conversations, extra: {}, where: "" };
+      return encodeSample(s, { ...encoding, template: templateNamed("plain") });
+    };
+    const joined = joinGroup([caption("7", "A dog."), caption("8", "Two cats.")]);
+    const preview = previewEncoded(joined, "data.json:2", encoding);
+    expect(renderPreview(preview, { color: false })).toMatchInlineSnapshot(`
+      "7, 8  a.jpg  (data.json:2)  11 of 15 tokens learned
+          4   <image×4>
+             ── sample 1 of 2 goes on from the pictures
+          4 + A dog.↵
+             ── sample 2 of 2 goes on from the pictures
+          7 + Two cats.↵"
+    `);
   });
 
   it("marks what is learned, with and without colour, and lets no text steer the terminal", () => {

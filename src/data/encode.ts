@@ -22,6 +22,11 @@ export interface EncodedSample extends Expanded {
   readonly id: string;
   /** relative to the images folder; `imageRuns[k].image` is an index into them */
   readonly images: readonly string[];
+  /**
+   * Where branches start (share.ts): each follows what stands before the first of them and knows nothing of the others.
+   * Absent in what is one sample.
+   */
+  readonly branches?: readonly number[];
 }
 
 /**

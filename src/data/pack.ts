@@ -20,10 +20,12 @@ export interface Row {
   readonly ids: Int32Array; // [T]
   /** the id itself where it is learned, -100 elsewhere; not shifted (as in Hugging Face) */
   readonly labels: Int32Array; // [T]
-  /** places within the document, restarting at 0 with each */
+  /** places within the document, restarting at 0 with each, and in each branch behind what the branches share */
   readonly positions: Int32Array; // [T]
   /** index of the document, -1 for padding: a token attends to earlier tokens of its own document only */
   readonly documents: Int32Array; // [T]
+  /** 0 where a document has no branches or shares, else the branch: tokens of a branch are seen by no other branch */
+  readonly branches: Int32Array; // [T]
   readonly images: readonly RowImage[];
 }
 
@@ -102,6 +104,7 @@ export function buildRow(samples: readonly EncodedSample[], rowLength: number, p
   const labels = new Int32Array(rowLength).fill(IGNORE_LABEL);
   const positions = new Int32Array(rowLength);
   const documents = new Int32Array(rowLength).fill(-1);
+  const branches = new Int32Array(rowLength);
   const images: RowImage[] = [];
   let start = 0;
   samples.forEach((sample, document) => {
@@ -110,7 +113,7 @@ export function buildRow(samples: readonly EncodedSample[], rowLength: number, p
     ids.set(sample.ids, start);
     labels.set(sample.labels, start);
     documents.fill(document, start, end);
-    for (let t = start; t < end; t++) positions[t] = t - start;
+    placeTokens(sample, positions.subarray(start, end), branches.subarray(start, end));
     for (const run of sample.imageRuns) {
       images.push({
         start: start + run.start,
@@ -121,28 +124,40 @@ export function buildRow(samples: readonly EncodedSample[], rowLength: number, p
     }
     start = end;
   });
-  return { ids, labels, positions, documents, images };
+  return { ids, labels, positions, documents, branches, images };
 }
 
-/** What a row teaches: the logits at `positions[k]` should predict the token `ids[k]`, which stands one place later. */
+/** Writes positions and branches of one document: every branch goes on from the end of what is shared. */
+function placeTokens({ branches: starts = [] }: EncodedSample, positions: Int32Array, branches: Int32Array): void {
+  const shared = starts[0] ?? positions.length;
+  for (let t = 0, branch = 0; t < positions.length; t++) {
+    if (t === starts[branch]) branch++;
+    branches[t] = branch;
+    positions[t] = branch === 0 ? t : shared + t - starts[branch - 1]!;
+  }
+}
+
+/**
+ * What a row teaches: the logits at `positions[k]` should predict the token `ids[k]`, which stands one place later or,
+ * at the start of a branch, behind other branches. Where branches start, one position has several targets.
+ */
 export interface Targets {
   readonly positions: Int32Array;
   readonly ids: Int32Array;
 }
 
-/** The targets of a row, in order; never across documents, so a document's first token is never one. */
-export function targetsOf(row: Row): Targets {
-  const { labels, documents } = row;
-  const learned = (t: number): boolean =>
-    labels[t + 1] !== IGNORE_LABEL && documents[t] !== -1 && documents[t] === documents[t + 1];
-  let count = 0;
-  for (let t = 0; t + 1 < labels.length; t++) if (learned(t)) count++;
-  const positions = new Int32Array(count);
-  const ids = new Int32Array(count);
-  for (let t = 0, k = 0; t + 1 < labels.length; t++) {
-    if (!learned(t)) continue;
-    positions[k] = t;
-    ids[k++] = labels[t + 1] as number;
+/**
+ * The targets of a row, in order; never across documents, so a document's first token is never one, nor across
+ * branches: the last shared token predicts the first of each.
+ */
+export function targetsOf({ labels, documents, branches }: Row): Targets {
+  const [positions, ids]: [number[], number[]] = [[], []];
+  let shared = 0;
+  for (let t = 1; t < labels.length; t++) {
+    if (branches[t - 1] === 0) shared = t - 1;
+    if (labels[t] === IGNORE_LABEL || documents[t] === -1 || documents[t] !== documents[t - 1]) continue;
+    positions.push(branches[t] === branches[t - 1] ? t - 1 : shared);
+    ids.push(labels[t]!);
   }
-  return { positions, ids };
+  return { positions: Int32Array.from(positions), ids: Int32Array.from(ids) };
 }

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { tinyConfig } from "../../test/tiny-model.ts";
-import { microBatches, packStep, planSteps, rowLayout, type RowLayout, type StepPlan } from "./batches.ts";
-import { randomSample } from "./step.fixture.ts";
+import { documentsOf, microBatches, packStep, planSteps, rowLayout, type RowLayout, type StepPlan } from "./batches.ts";
+import { randomSample, siblings } from "./step.fixture.ts";
 
 const config = tinyConfig();
 const allOf = (plan: StepPlan): number[] =>
@@ -60,6 +60,33 @@ describe("planSteps", () => {
     const orders = [1, 2].map((seed) => allOf(planSteps(40, 8, { epochs: 2 }, seed)));
     expect(orders[0]).not.toEqual(orders[1]);
     expect(orders[0]!.slice(0, 40)).not.toEqual(orders[0]!.slice(40));
+  });
+});
+
+describe("documentsOf", () => {
+  const about = (key: number, lengths: readonly number[]) =>
+    siblings(
+      config,
+      key,
+      lengths.map((length) => ({ length, pictures: 1 })),
+    );
+
+  it("joins samples about a picture up to a row's length, never cutting one", () => {
+    const samples = [...about(1, [300, 300, 300, 200]), ...about(2, [20, 30])];
+    const tokens = (share: number | undefined, wanted: number | "auto" = "auto"): number[] =>
+      documentsOf(samples, rowLayout(300, wanted, share)).map(({ ids }) => ids.length);
+    // the first word and the picture's four places are shared; rows of up to 640
+    expect(tokens(4)).toEqual([300 + 295, 300 + 195, 20 + 25]);
+    expect(tokens(2)).toEqual([300 + 295, 300 + 195, 20 + 25]);
+    expect(tokens(4, 1100)).toEqual([300 + 295 + 295 + 195, 20 + 25]);
+    expect(tokens(undefined)).toEqual([300, 300, 300, 200, 20, 30]);
+  });
+
+  it("shows a shared picture once", () => {
+    const samples = about(1, [20, 30, 25]);
+    const [batch] = microBatches(samples, rowLayout(30, "auto", 3), config.language);
+    expect(batch).toMatchObject({ rows: 1, length: 128, tokens: 20 + 25 + 20 });
+    expect(batch!.pictures).toEqual([{ start: 1, length: 4, image: "1-0" }]);
   });
 });
 

@@ -2,6 +2,7 @@
 import type { EncodedSample } from "../data/encode.ts";
 import { epochOrder } from "../data/order.ts";
 import { buildRow, packRows } from "../data/pack.ts";
+import { shareSamples } from "../data/share.ts";
 import type { LanguageConfig } from "../models/config.ts";
 import { type MicroBatch, microBatch } from "./micro-batch.ts";
 
@@ -13,17 +14,21 @@ export interface StepPlan {
   samplesOf(step: number): Int32Array;
 }
 
+/** An epoch's order, rearranged; `start` samples of its first step are the epoch's before it. */
+export type Arrange = (order: Int32Array, start: number) => Int32Array;
+
 /** Epochs follow each other without a gap: the last batch of an epoch is filled from the next, the very last may be short. */
 export function planSteps(
   count: number,
   batchSize: number,
   length: { readonly epochs?: number; readonly steps?: number },
   seed: number,
+  arrange: Arrange = (order) => order,
 ): StepPlan {
   const total = length.steps === undefined ? Math.round((length.epochs ?? 1) * count) : length.steps * batchSize;
   const orders = new Map<number, Int32Array>();
   const order = (epoch: number): Int32Array => {
-    const known = orders.get(epoch) ?? epochOrder(seed, epoch, count);
+    const known = orders.get(epoch) ?? arrange(epochOrder(seed, epoch, count), (epoch * count) % batchSize);
     // two epochs at most are in use at a time
     orders.delete(epoch - 2);
     orders.set(epoch, known);
@@ -56,13 +61,20 @@ export interface RowLayout {
   readonly tokens: number;
   /** rows as short as each step's samples allow, rather than all of one length */
   readonly adaptive: boolean;
+  /** how many samples about the same pictures are one document at most; absent: each sample is one */
+  readonly share?: number;
 }
 
-/** What the longest sample asks for; a wanted length is kept for every row. */
-export function rowLayout(longest: number, wanted: number | "auto"): RowLayout {
-  if (wanted !== "auto") return { length: wanted, tokens: Math.max(wanted, targetTokens), adaptive: false };
-  const length = Math.max(longRow, upTo(longest, lengthStep));
-  return { length, tokens: Math.max(length, targetTokens), adaptive: true };
+/** What the longest sample asks for; a wanted length is kept for every row. Documents of several samples fit a row too. */
+export function rowLayout(longest: number, wanted: number | "auto", share?: number): RowLayout {
+  const length = wanted === "auto" ? Math.max(longRow, upTo(longest, lengthStep)) : wanted;
+  const tokens = Math.max(length, targetTokens);
+  return { length, tokens, adaptive: wanted === "auto", ...(share !== undefined && { share }) };
+}
+
+/** A step's samples as the documents that are packed: themselves, or joined where they share pictures. */
+export function documentsOf(samples: readonly EncodedSample[], { share, length }: RowLayout): readonly EncodedSample[] {
+  return share === undefined ? samples : shareSamples(samples, { most: share, longest: length });
 }
 
 /** Buffers that hold the largest micro-batch of any layout. */
@@ -106,13 +118,14 @@ export function microBatches(
   layout: RowLayout,
   language: LanguageConfig,
 ): MicroBatch[] {
+  const documents = documentsOf(samples, layout);
   const { length, rows: packed } = packStep(
-    samples.map(({ ids }) => ids.length),
+    documents.map(({ ids }) => ids.length),
     layout,
   );
   const rows = packed.map((members) =>
     buildRow(
-      members.map((i) => samples[i]!),
+      members.map((i) => documents[i]!),
       length,
     ),
   );

@@ -1,7 +1,7 @@
 // The decoder's training programs: one forward and one backward graph that all layers share.
 // Shapes: B rows, T tokens a row, N = B·T, E hidden, K key/value heads, G groups, D head size.
 import { gradients } from "../autodiff/backward.ts";
-import { add, and, equal, greaterOrEqual, reshape, subtract, where } from "../graph/build.ts";
+import { add, and, equal, greaterOrEqual, multiply, reshape, subtract, where } from "../graph/build.ts";
 import { constant, extract, type Graph, graph, input, type Value } from "../graph/graph.ts";
 import { tensor } from "../graph/tensor.ts";
 import type { LanguageConfig } from "../models/config.ts";
@@ -25,22 +25,29 @@ export type SavedName = (typeof savedNames)[number];
 const hidden = -1e30;
 
 /**
- * The attention mask of packed rows: a token sees earlier tokens of its own document, itself included.
- * documents, positions [B, T] int32 → mask [B, 1, 1, T, T] of 0 and a large negative number.
+ * The attention mask of packed rows: a token sees earlier tokens of its own document, itself included, but for those
+ * that belong to another branch.
+ * documents, branches, positions [B, T] int32 → mask [B, 1, 1, T, T] of 0 and a large negative number.
  * @param slidingWindow a token sees at most so many positions back (mistral)
  */
 export function maskGraph({ rows, length }: RowShape, slidingWindow?: number): Graph {
   const documents = input("documents", "int32", [rows, length]);
+  const branches = input("branches", "int32", [rows, length]);
   const positions = input("positions", "int32", [rows, length]);
   const query = (x: Value): Value => reshape(x, [rows, 1, 1, length, 1]);
   const key = (x: Value): Value => reshape(x, [rows, 1, 1, 1, length]);
   const causal = greaterOrEqual(query(positions), key(positions));
-  const same = and(equal(query(documents), key(documents)), causal);
+  const same = and(and(equal(query(documents), key(documents)), causal), sameBranch(query(branches), key(branches)));
   const seen =
     slidingWindow === undefined
       ? same
       : and(same, greaterOrEqual(key(positions), query(oldestSeen(positions, slidingWindow))));
   return graph("row mask", { mask: where(seen, 0, hidden) });
+}
+
+/** The key's branch is 0, for all to see, or the query's: a product that is 0 says either. */
+function sameBranch(query: Value, key: Value): Value {
+  return equal(multiply(key, subtract(key, query)), constant(tensor("int32", [], Int32Array.of(0))));
 }
 
 function oldestSeen(positions: Value, slidingWindow: number): Value {

@@ -13,6 +13,7 @@ export async function embed(context: StepContext, pass: Pass, batch: MicroBatch,
   pass
     .write(space.ids, batch.ids)
     .write(space.documents, batch.documents)
+    .write(space.branches, batch.branches)
     .write(space.positions, batch.positions)
     .write(space.cos, batch.cos)
     .write(space.sin, batch.sin)
@@ -20,7 +21,7 @@ export async function embed(context: StepContext, pass: Pass, batch: MicroBatch,
     .call({ kernel: "gatherRows", table: parts.language.parameter(embeddingName), ids: space.ids, into: x0 })
     .run(
       await programs.mask(shapeOf(batch)),
-      { documents: space.documents, positions: space.positions },
+      { documents: space.documents, branches: space.branches, positions: space.positions },
       { mask: space.mask },
     );
   if (batch.pictures.length === 0) return;

@@ -41,7 +41,7 @@ export function holdOut(stages: readonly ReadStage[]): DividedStage[] {
     const samples = files.flatMap(({ encoded }) => encoded);
     if (samples.length === 0) return { training };
     const longest = samples.reduce((most, { ids }) => Math.max(most, ids.length), 0);
-    const layout = rowLayout(longest, read.stage.row_length);
+    const layout = rowLayout(longest, read.stage.row_length, read.stage.share_pictures);
     return { training, heldOut: { samples, layout, questions: questionsOf(read, files) } };
   });
 }

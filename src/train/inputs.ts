@@ -30,7 +30,11 @@ export async function runInputs(
     config,
     bases: await baseDigests(recipe),
     data: Object.fromEntries(
-      stages.map(({ stage, sums: { rows: _, ...sums }, hash }) => [stage.name, { ...sums, sha256: hash }]),
+      stages.map(({ stage, sums, hash }) => {
+        // how samples are packed is not what they are
+        const { rows: _rows, sharing: _sharing, tokens_saved: _saved, ...counted } = sums;
+        return [stage.name, { ...counted, sha256: hash }];
+      }),
     ),
     questions: Object.fromEntries([...questions].map(([name, { hash }]) => [name, hash])),
   });

@@ -18,12 +18,13 @@ export interface MicroBatch {
   /** [N]; -1 where a picture's features stand and in padding */
   readonly ids: Int32Array<ArrayBuffer>;
   readonly documents: Int32Array<ArrayBuffer>;
+  readonly branches: Int32Array<ArrayBuffer>;
   readonly positions: Int32Array<ArrayBuffer>;
   /** [N, D/2] */
   readonly cos: Float32Array<ArrayBuffer>;
   readonly sin: Float32Array<ArrayBuffer>;
   readonly pictures: readonly PicturePlace[];
-  /** rows of the N whose logits are trained, and the ids they should predict */
+  /** rows of the N whose logits are trained, and the ids they should predict; rows repeat where branches start */
   readonly targetRows: Int32Array<ArrayBuffer>;
   readonly targetIds: Int32Array<ArrayBuffer>;
   /** tokens that are not padding */
@@ -56,6 +57,7 @@ export function microBatch(rows: readonly Row[], c: LanguageConfig): MicroBatch 
     length,
     ids,
     documents,
+    branches: joined((row) => row.branches),
     positions,
     ...rotation(positions, c),
     pictures,

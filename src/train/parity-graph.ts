@@ -42,7 +42,7 @@ export function wholeShapes(config: LlavaConfig): Map<string, Shape> {
 
 /**
  * Inputs: pixels [P, 3, S, S]; ids, picture_rows [N], is_picture [N, 1] (which row of the projected features stands
- * there); documents, positions [B, T]; cos, sin; target_rows [M], target_ids [M, 1]; weights by their checkpoint names.
+ * there); documents, branches, positions [B, T]; cos, sin; target_rows [M], target_ids [M, 1]; weights by their checkpoint names.
  * Outputs: tower_features, projected, logits [N, V], loss, and `grad.NAME` of every weight that the loss depends on.
  */
 export function wholeGraph(config: LlavaConfig, shape: WholeShape): Graph {

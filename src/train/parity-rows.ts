@@ -53,5 +53,6 @@ function picturesOf(ids: Int32Array, imageToken: number, perPicture: number): nu
 
 /** A row that is one document from end to end. */
 export function rowOf(ids: Int32Array, labels: Int32Array, images: readonly RowImage[]): Row {
-  return { ids, labels, images, documents: new Int32Array(ids.length), positions: Int32Array.from(ids, (_, t) => t) };
+  const [documents, branches] = [new Int32Array(ids.length), new Int32Array(ids.length)];
+  return { ids, labels, images, documents, branches, positions: Int32Array.from(ids, (_, t) => t) };
 }

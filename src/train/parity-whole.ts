@@ -109,6 +109,7 @@ function feedsOf(
     // no row of the embedding is looked up where a picture stands; any will do
     ids: batch.ids.map((id) => Math.min(Math.max(id, 0), language.vocabSize - 1)),
     documents: batch.documents,
+    branches: batch.branches,
     positions: batch.positions,
     cos: batch.cos,
     sin: batch.sin,

@@ -40,13 +40,27 @@ function resolveModel(model: RecipeInput["model"]): NewModel | ContinuedModel {
 }
 
 function resolveStage(stage: StageInput, recipe: RecipeInput, rates: StageRecipe["learning_rate"]): StageRecipe {
-  const { data, images, epochs, steps, template, limit, evaluate: _, seed, lora, quantize, ...settled } = stage;
+  const {
+    data,
+    images,
+    epochs,
+    steps,
+    template,
+    limit,
+    evaluate: _,
+    seed,
+    lora,
+    quantize,
+    share_pictures,
+    ...settled
+  } = stage;
   return {
     ...settled,
     data: resolveData(data, images),
     train: [...new Set(stage.train)],
     ...given("lora", lora && resolveLora(lora)),
     ...given("quantize", quantize),
+    ...given("share_pictures", share_pictures > 1 ? share_pictures : undefined),
     learning_rate: rates,
     ...(steps === undefined ? { epochs: epochs ?? 1 } : { steps }),
     ...given("template", template ?? recipe.model.template),

@@ -208,6 +208,12 @@ const stage = z.strictObject({
     .union([z.literal("auto"), count])
     .default("auto")
     .describe("Tokens per packed row: auto fits the data."),
+  share_pictures: count
+    .max(64)
+    .default(1)
+    .describe(
+      "Up to so many samples about the same pictures come in one step and are read behind a single copy of them: fewer tokens, the same gradients. 1: each has its own copy.",
+    ),
   limit: count.optional().describe("Use only so many samples, chosen by the seed."),
   checkpoint_every: z.int().min(0).default(200).describe("Steps between checkpoints; 0: only at the stage's end."),
   keep: count.default(2).describe("Checkpoints kept: an older one goes once a newer one was read back whole."),

@@ -132,6 +132,17 @@ describe("a recipe", () => {
     expect(recipe.output).toBe("runs/more");
   });
 
+  it("shares pictures only where it says so", () => {
+    const stages = (more: string) => read(text.replace("batch_size: 8", `batch_size: 8\n    ${more}`)).stages;
+    expect(stages("share_pictures: 4")[1]).toMatchObject({ share_pictures: 4 });
+    expect(stages("share_pictures: 4")[0]).not.toHaveProperty("share_pictures");
+    expect(stages("share_pictures: 1")).toEqual(read(text).stages);
+    expect(refusal(() => stages("share_pictures: 0")).message).toMatch(/instruct\.share_pictures/);
+    expect(read(formatRecipe({ ...read(text), stages: stages("share_pictures: 4") })).stages).toEqual(
+      stages("share_pictures: 4"),
+    );
+  });
+
   it("takes several files, each as a path or with its weight", () => {
     const [stage] = read(
       "name: two\nmodel: { path: m }\nstages: [{ name: s, data: [a/x.json, { path: b/y.json, limit: 9 }], train: [language] }]",

@@ -76,6 +76,8 @@ export interface StageRecipe {
   /** 0: no clipping */
   readonly max_grad_norm: number;
   readonly row_length: number | "auto";
+  /** so many samples about the same pictures at most are read behind one copy of them; absent: each has its own */
+  readonly share_pictures?: number;
   readonly limit?: number;
   /** 0: only at the stage's end */
   readonly checkpoint_every: number;

@@ -8,8 +8,9 @@ import type { Sample } from "../data/sample.ts";
 import { writeSamples } from "../data/samples.ts";
 import { type Assembly, assemble } from "./assemble.ts";
 import { parseRecipe } from "./recipe-read.ts";
-import type { DataSource, Recipe } from "./recipe.ts";
+import type { DataSource, Recipe, StageRecipe } from "./recipe.ts";
 import { loadStages, type StageData } from "./stage-data.ts";
+import { stageWork } from "./stage-work.ts";
 
 let folder: string;
 let recipe: Recipe;
@@ -40,8 +41,8 @@ async function source(
   return { ...pictures(), path };
 }
 
-async function load(data: readonly DataSource[], limit?: number): Promise<StageData> {
-  const stage = { ...recipe.stages[1]!, data, ...(limit === undefined ? {} : { limit }) };
+async function load(data: readonly DataSource[], limit?: number, more: Partial<StageRecipe> = {}): Promise<StageData> {
+  const stage = { ...recipe.stages[1]!, data, ...(limit === undefined ? {} : { limit }), ...more };
   const [loaded] = await loadStages({ assembly, stages: [stage] });
   return loaded!;
 }
@@ -119,6 +120,33 @@ describe("pictures in tiles", () => {
     const first = sample!.imageRuns.slice(0, 5).map(({ start }) => start);
     expect(first).toEqual([0, 1, 2, 3, 4].map((n) => first[0]! + n));
     expect(data!.sums).toMatchObject({ pictures: 4, samples: 2, mirrored: 1 });
+  });
+});
+
+describe("shared pictures", () => {
+  it("bring samples about them into one step, and are counted", async () => {
+    const asked = Array.from({ length: 12 }, (_, i) => said(`q${i}`, `Number ${i}?`, `It is ${i}`, [`${i % 3}.png`]));
+    const data = [await source("asked", asked)];
+    const own = await load(data, undefined, { batch_size: 4 });
+    const shared = await load(data, undefined, { batch_size: 4, share_pictures: 4 });
+    expect(own.sums).not.toHaveProperty("sharing");
+    // everything before the text of three samples of four, for each of three pictures
+    const prefix = own.samples[0]!.imageRuns[0]!.start + own.samples[0]!.imageRuns[0]!.length;
+    expect(shared.sums).toEqual({
+      ...own.sums,
+      rows: shared.sums.rows,
+      sharing: 12,
+      tokens_saved: 3 * 3 * prefix,
+    });
+    for (const epoch of [0, 1]) {
+      const steps = [1, 2, 3].map((step) => [...shared.plan.samplesOf(3 * epoch + step)]);
+      expect(steps.map((step) => new Set(step.map((i) => i % 3)).size)).toEqual([1, 1, 1]);
+      expect(steps.flat().toSorted((a, b) => a - b)).toEqual([...asked.keys()]);
+    }
+    expect(shared.hash).toBe(own.hash);
+    const computed = (stage: typeof own): number[] => stageWork(stage).map(({ length, rows }) => length * rows.length);
+    const without = computed(own);
+    for (const [step, tokens] of computed(shared).entries()) expect(tokens).toBeLessThan(without[step]!);
   });
 });
 

@@ -3,8 +3,9 @@ import { createHash, type Hash } from "node:crypto";
 import type { CheckProgress } from "../data/check.ts";
 import type { EncodedSample } from "../data/encode.ts";
 import { epochOrder } from "../data/order.ts";
+import { sharedKeys, sharedOrder } from "../data/share.ts";
 import { InputError } from "../errors.ts";
-import { packStep, planSteps, rowLayout, type RowLayout, type StepPlan } from "./batches.ts";
+import { type Arrange, documentsOf, packStep, planSteps, rowLayout, type RowLayout, type StepPlan } from "./batches.ts";
 import type { PictureSource } from "./features.ts";
 import { type DividedStage, type HeldOut, holdOut } from "./held-out.ts";
 import type { DataSource, StageRecipe } from "./recipe.ts";
@@ -22,6 +23,10 @@ export interface StageSums {
   readonly rows: number;
   readonly steps: number;
   readonly row_length: number;
+  /** samples of an epoch that are read behind one copy of their pictures, where the stage says share_pictures */
+  readonly sharing?: number;
+  /** of `tokens`: what this leaves out */
+  readonly tokens_saved?: number;
   /** samples that the stage is evaluated on and not trained on */
   readonly held_out: number;
 }
@@ -75,8 +80,9 @@ function describe(
   const layout = rowLayout(
     lengths.reduce((most, n) => Math.max(most, n), 0),
     stage.row_length,
+    stage.share_pictures,
   );
-  const plan = planSteps(samples.length, stage.batch_size, stage, stage.seed);
+  const plan = planSteps(samples.length, stage.batch_size, stage, stage.seed, arrangeFor(stage, samples));
   const shown = new Set(samples.flatMap(({ images }) => images));
   const needed = new Set([...shown, ...evaluated.flatMap(({ images }) => images)]);
   const used = [...pictures].filter(([name]) => needed.has(name)).map(([, picture]) => picture);
@@ -96,7 +102,7 @@ function describe(
         (sum, { labels }) => sum + labels.reduce((n, label) => n + (label < 0 ? 0 : 1), 0),
         0,
       ),
-      rows: epochRows(plan, lengths, layout),
+      ...epochSums(plan, samples, layout),
       steps: plan.steps,
       row_length: layout.length,
       held_out: evaluated.length,
@@ -105,16 +111,30 @@ function describe(
   };
 }
 
-/** Rows of the first epoch, packed step by step as training does. */
-function epochRows(plan: StepPlan, lengths: readonly number[], layout: RowLayout): number {
-  let rows = 0;
+/** Samples about the same pictures come together where they share them. */
+function arrangeFor(stage: StageRecipe, samples: readonly EncodedSample[]): Arrange | undefined {
+  const { share_pictures: most, batch_size: batchSize } = stage;
+  if (most === undefined) return undefined;
+  const keys = sharedKeys(samples);
+  return (order, start) => sharedOrder(order, keys, { most, batchSize, start });
+}
+
+/** Of the first epoch, joined and packed step by step as training does. */
+function epochSums(
+  plan: StepPlan,
+  samples: readonly EncodedSample[],
+  layout: RowLayout,
+): Pick<StageSums, "rows" | "sharing" | "tokens_saved"> {
+  let [rows, sharing, saved] = [0, 0, 0];
   for (let step = 1; step <= Math.min(plan.stepsPerEpoch, plan.steps); step++) {
-    rows += packStep(
-      [...plan.samplesOf(step)].map((i) => lengths[i]!),
-      layout,
-    ).rows.length;
+    const chosen = Array.from(plan.samplesOf(step), (i) => samples[i]!);
+    const documents = documentsOf(chosen, layout);
+    const lengths = documents.map(({ ids }) => ids.length);
+    rows += packStep(lengths, layout).rows.length;
+    sharing += documents.reduce((sum, { branches = [] }) => sum + branches.length, 0);
+    saved += chosen.reduce((sum, { ids }) => sum + ids.length, 0) - lengths.reduce((sum, n) => sum + n, 0);
   }
-  return rows;
+  return { rows, ...(layout.share !== undefined && { sharing, tokens_saved: saved }) };
 }
 
 /** A weight of 2 repeats every sample, 0.5 keeps every other one, chosen by the seed. */

@@ -1,5 +1,5 @@
 // What a stage's steps compute, as sizes alone: the micro-batches of every step, before anything is loaded.
-import { cutRows, packStep, type RowLayout, rowsCost } from "./batches.ts";
+import { cutRows, documentsOf, packStep, type RowLayout, rowsCost } from "./batches.ts";
 import type { StageData } from "./stage-data.ts";
 
 /** One step's micro-batches: rows of one length. */
@@ -18,8 +18,15 @@ export function stageWork({ samples, layout, plan }: Pick<StageData, "samples" |
   const count = Math.min(plan.steps, mostSteps);
   return Array.from({ length: count }, (_, i) => {
     const step = 1 + Math.floor((i * plan.steps) / count);
-    const lengths = [...plan.samplesOf(step)].map((at) => samples[at]!.ids.length);
-    return stepWork(step, lengths, layout);
+    const documents = documentsOf(
+      Array.from(plan.samplesOf(step), (at) => samples[at]!),
+      layout,
+    );
+    return stepWork(
+      step,
+      documents.map(({ ids }) => ids.length),
+      layout,
+    );
   });
 }
 

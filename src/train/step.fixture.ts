@@ -36,6 +36,17 @@ export function randomSample(config: LlavaConfig, key: number, { length, picture
   return { id: String(key), images: imageRuns.map((_, i) => `${key}-${i}`), ids, labels, imageRuns };
 }
 
+/** Samples about the same pictures, which stand behind the same token in each. */
+export function siblings(config: LlavaConfig, key: number, shapes: readonly SampleShape[]): EncodedSample[] {
+  const first = randomSample(config, key, shapes[0]!);
+  const shared = first.ids.subarray(0, 1 + first.images.length * tokensPerPicture(config));
+  return shapes.map((shape, i) => {
+    const one = randomSample(config, 1000 * (key + 1) + i, { ...shape, pictures: first.images.length });
+    one.ids.set(shared);
+    return { ...one, images: first.images };
+  });
+}
+
 /** Features, or pixels for a tower that learns, that are a pure function of the picture's name. */
 function featuresOf(config: LlavaConfig, images: readonly string[], live: boolean): Float32Array<ArrayBuffer> {
   const one = live ? 3 * config.vision.imageSize ** 2 : tokensPerPicture(config) * featureWidth(config);

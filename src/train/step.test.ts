@@ -7,7 +7,7 @@ import { buildRow } from "../data/pack.ts";
 import { microBatches } from "./batches.ts";
 import { keepAll, type MemoryPlan } from "./memory-plan.ts";
 import { type MicroBatch, microBatch } from "./micro-batch.ts";
-import { type BenchOptions, onBench, outcomeDifference, outcomeOf, randomSample } from "./step.fixture.ts";
+import { type BenchOptions, onBench, outcomeDifference, outcomeOf, randomSample, siblings } from "./step.fixture.ts";
 import type { StepOptions } from "./update.ts";
 
 const { config } = tinyModel();
@@ -31,6 +31,9 @@ const unpacked = (of: readonly EncodedSample[], length: number): MicroBatch =>
 
 const tied: TinyModel = tinyModel(tinyConfig({ text_config: { ...tinyJson.text_config, tie_word_embeddings: true } }));
 const qwen2: TinyModel = tinyModel(tinyConfig({ text_config: { ...tinyJson.text_config, model_type: "qwen2" } }));
+const mistral: TinyModel = tinyModel(
+  tinyConfig({ text_config: { ...tinyJson.text_config, model_type: "mistral", sliding_window: 9 } }),
+);
 const shuffled: TinyModel = tinyModel(tinyConfig({ llava_ts: { projector: "linear", pixel_shuffle: 2 } }));
 const severalLayers: TinyModel = tinyModel(tinyConfig({ vision_feature_layer: [-1, 0, -2] }));
 const models: [string, BenchOptions][] = [
@@ -78,6 +81,50 @@ it("computes any samples packed as it computes each alone", async () => {
     }),
     { numRuns: 6 },
   );
+});
+
+describe("samples behind one copy of their pictures", () => {
+  // three about one picture, two about two of another, one about the first picture again, one without a picture
+  const about = (key: number, pictures: number, lengths: readonly number[]): EncodedSample[] =>
+    siblings(
+      config,
+      key,
+      lengths.map((length) => ({ length, pictures })),
+    );
+  const some = [...about(1, 1, [20, 14, 31]), ...about(2, 2, [25, 17]), randomSample(config, 9, { length: 12 })];
+  const layout = { length: 96, tokens: 192, adaptive: true, share: 3 };
+  const tokensOf = (batches: readonly MicroBatch[]): number => batches.reduce((sum, { tokens }) => sum + tokens, 0);
+  const given: [string, BenchOptions][] = [
+    ...models,
+    ["a sliding window", { model: mistral }],
+    ["activations computed again", { memory: { activations: "recompute", shared: false } }],
+  ];
+
+  it.each(given)("are computed as each alone: %s", async (_, options) => {
+    const shared = microBatches(some, layout, language);
+    const apart = await outcomeOf([unpacked(some, 48)], options);
+    expect(tokensOf(shared)).toBe(tokensOf([unpacked(some, 48)]) - 2 * 5 - 9);
+    expect(outcomeDifference(await outcomeOf(shared, options), apart)).toBeLessThan(2e-5);
+  });
+
+  it("are computed as each alone, however many and long they are", async () => {
+    const families = fc.array(
+      fc.record({
+        pictures: fc.integer({ min: 1, max: 2 }),
+        lengths: fc.array(fc.integer({ min: 12, max: 40 }), { minLength: 1, maxLength: 4 }),
+      }),
+      { minLength: 1, maxLength: 3 },
+    );
+    await fc.assert(
+      fc.asyncProperty(families, fc.integer({ min: 2, max: 5 }), async (drawn, share) => {
+        const all = drawn.flatMap(({ pictures, lengths }, i) => about(500 + i, pictures, lengths));
+        const shared = microBatches(all, { length: 64, tokens: 128, adaptive: false, share }, language);
+        const apart = await outcomeOf([unpacked(all, 40)], { tokens: 600 });
+        expect(outcomeDifference(await outcomeOf(shared, { tokens: 128 }), apart)).toBeLessThan(2e-5);
+      }),
+      { numRuns: 6 },
+    );
+  });
 });
 
 it("packs pictures that were shuffled into one token", async () => {

@@ -14,6 +14,7 @@ type Ints = EngineBuffer<"int32">;
 export interface Workspace {
   readonly ids: Ints;
   readonly documents: Ints;
+  readonly branches: Ints;
   readonly positions: Ints;
   readonly cos: Floats;
   readonly sin: Floats;
@@ -80,6 +81,7 @@ export function rowSpace(
   const small = {
     ids: of("int32", shapes.flat),
     documents: of("int32", shapes.tokens),
+    branches: of("int32", shapes.tokens),
     positions: of("int32", shapes.tokens),
     cos: of("float32", shapes.angles),
     sin: of("float32", shapes.angles),
@@ -94,6 +96,7 @@ export function rowSpace(
   return (rows) => ({
     ids: small.ids(rows),
     documents: small.documents(rows),
+    branches: small.branches(rows),
     positions: small.positions(rows),
     cos: small.cos(rows),
     sin: small.sin(rows),

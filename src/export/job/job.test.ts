@@ -149,6 +149,7 @@ describe("a job", () => {
     ["one", [...plain, "model.projector.kind=linear"]],
     ["quantize: 4bit", [...plain, "stages.align.quantize=4bit"]],
     ["muon", [...plain, "stages.align.optimizer=muon"]],
+    ["share_pictures: 4", [...plain, "stages.align.share_pictures=4"]],
   ])("refuses what train.py can't do: %s", async (got, changes) => {
     const odd = parseRecipe(text, "tiny.yaml", changes);
     const exported = exportJob(odd, { out: at("odd"), engine, shardBytes: 1e6 });

@@ -57,10 +57,12 @@ export async function exportJob(recipe: Recipe, options: JobOptions): Promise<vo
   }
 }
 
-function checkStage({ name, quantize, optimizer }: StageRecipe): void {
+function checkStage({ name, quantize, optimizer, share_pictures: share }: StageRecipe): void {
   const fix = "change it with --set, or train it here: llava train";
   const refuse = (expected: string, got: string): never => unsupported(`stage ${name}`, expected, got, fix);
   if (quantize !== undefined) refuse("weights in float32, as train.py quantises nothing", `quantize: ${quantize}`);
+  if (share !== undefined)
+    refuse("samples with pictures of their own, as train.py joins none", `share_pictures: ${share}`);
   if (optimizer !== "adamw") refuse("optimizer: adamw, PyTorch's own", optimizer);
 }
 

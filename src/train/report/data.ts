@@ -17,11 +17,19 @@ export interface StageReport {
   readonly evaluations: readonly EvaluationMetrics[];
 }
 
-/** A real sample as training sees it: its text in pieces, learned or not. */
+/** A real sample as training sees it, or several that share pictures: text in pieces, learned or not. */
 export interface MaskPreview {
   readonly id: string;
   readonly stage: string;
-  readonly pieces: readonly { readonly text: string; readonly learned: boolean; readonly tokens: number }[];
+  readonly pieces: readonly MaskPiece[];
+}
+
+export interface MaskPiece {
+  readonly text: string;
+  readonly learned: boolean;
+  readonly tokens: number;
+  /** counts the samples that share, from 1; absent in what they share */
+  readonly branch?: number | undefined;
 }
 
 /** A picture with what the model says about it. */

@@ -16,7 +16,7 @@ const recordSchema = z.object({
     z.object({
       id: text,
       stage: text,
-      pieces: z.array(z.object({ text, learned: z.boolean(), tokens: whole })),
+      pieces: z.array(z.object({ text, learned: z.boolean(), tokens: whole, branch: whole.optional() })),
     }),
   ),
   answers: z.array(z.object({ picture: text, question: text, answer: text, expected: text })),

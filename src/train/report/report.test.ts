@@ -134,6 +134,21 @@ describe("the page", () => {
     expect(page).toContain('<div class="sample">a\n  b<mark>a\n  b!</mark></div>');
   });
 
+  it("shows samples that share a picture beside each other, behind what they share", () => {
+    const pieces = [
+      { text: "<image×4>", learned: false, tokens: 4 },
+      { text: "One?", learned: false, tokens: 2, branch: 1 },
+      { text: "1", learned: true, tokens: 1, branch: 1 },
+      { text: "2 & more", learned: true, tokens: 3, branch: 2 },
+    ];
+    const page = renderReport({ ...report("x"), masks: [{ id: "a, b", stage: "s", pieces }] }, "");
+    expect(page).toContain(
+      '<div class="sample"><span class="image"><image×4></span>'.replace("<image×4>", "&lt;image×4&gt;") +
+        '<div class="branch">One?<mark>1</mark></div><div class="branch"><mark>2 &amp; more</mark></div></div>',
+    );
+    expect(page).toContain("samples a, b, each going on from the same pictures: 4 of 10 tokens");
+  });
+
   it("is whole before the first step", () => {
     const { stages, ...rest } = report("x");
     const page = renderReport({ ...rest, stages: [{ ...stages[0]!, points: [], evaluations: [] }] }, "");

@@ -1,5 +1,5 @@
 // A report's samples: pictures with the model's answers, and texts with what is learned of them marked.
-import type { MaskPreview, PictureAnswer } from "./data.ts";
+import type { MaskPiece, MaskPreview, PictureAnswer } from "./data.ts";
 import { html, type Html } from "../../pages/html.ts";
 import { showCount } from "./show.ts";
 
@@ -54,14 +54,24 @@ export function masks(list: readonly MaskPreview[]): Html | undefined {
 }
 
 function maskCard({ id, stage, pieces }: MaskPreview): Html {
-  const count = (of: MaskPreview["pieces"]): number => of.reduce((sum, { tokens }) => sum + tokens, 0);
+  const count = (of: readonly MaskPiece[]): number => of.reduce((sum, { tokens }) => sum + tokens, 0);
   const learned = count(pieces.filter((piece) => piece.learned));
-  const text = pieces.map((piece) => (piece.learned ? html`<mark>${piece.text}</mark>` : unlearned(piece.text)));
+  const branches = pieces.at(-1)?.branch ?? 0;
+  const texts = Array.from({ length: branches }, (_, i) => {
+    const own = pieces.filter(({ branch }) => branch === i + 1);
+    return html`<div class="branch">${own.map(pieceText)}</div>`;
+  });
+  const shared = pieces.filter(({ branch }) => branch === undefined);
+  const who = branches === 0 ? `sample ${id}` : `samples ${id}, each going on from the same pictures`;
   return html`<div class="card">
     <h3>${stage}</h3>
-    <p class="quiet">sample ${id}: ${showCount(learned)} of ${showCount(count(pieces))} tokens are learned</p>
-    ${html`<div class="sample">${text}</div>`}
+    <p class="quiet">${who}: ${showCount(learned)} of ${showCount(count(pieces))} tokens are learned</p>
+    ${html`<div class="sample">${shared.map(pieceText)}${texts}</div>`}
   </div>`;
+}
+
+function pieceText({ text, learned }: MaskPiece): Html | (string | Html)[] {
+  return learned ? html`<mark>${text}</mark>` : unlearned(text);
 }
 
 function unlearned(text: string): (string | Html)[] {

@@ -11,6 +11,8 @@ const sumLabels: Readonly<Record<Exclude<keyof StageSums, "steps">, string>> = {
   mirrored: "mirrored samples",
   tokens: "tokens in the data",
   supervised_tokens: "of these trained",
+  sharing: "samples that share pictures",
+  tokens_saved: "tokens that this saves",
   rows: "rows",
   row_length: "longest row",
   held_out: "held-out samples",
@@ -34,9 +36,9 @@ const figureRows: readonly (readonly [string, (figures: StageFigures) => string]
 export function sums(stages: readonly StageReport[]): Html {
   const figures = stages.map(stageFigures);
   const keys = Object.keys(sumLabels) as (keyof typeof sumLabels)[];
-  const known = stages.some((stage) => stage.sums !== undefined);
+  const known = keys.filter((key) => stages.some((stage) => stage.sums?.[key] !== undefined));
   const rows = [
-    ...(known ? keys : []).map((key) =>
+    ...known.map((key) =>
       row(
         sumLabels[key],
         stages.map(({ sums: of }) => (of?.[key] === undefined ? "" : showCount(of[key]))),
