@@ -53,7 +53,7 @@ async function* previews(
   options: Options,
 ): AsyncGenerator<SamplePreview> {
   if (stage?.share_pictures !== undefined) return yield* sharedPreviews(file, encoding, stage, options);
-  for await (const sample of wantedSamples(file, options)) yield previewSample(sample, encoding);
+  for await (const [sample] of wantedSamples(file, options)) yield previewSample(sample, encoding);
 }
 
 /** Each with the others of the file that can be read behind its pictures; training draws them by the seed. */
@@ -65,12 +65,18 @@ async function* sharedPreviews(
 ): AsyncGenerator<SamplePreview> {
   const places = new Map<EncodedSample, string>();
   const encode = (sample: Sample): void => void places.set(encodeSample(sample, encoding), sample.where);
-  for await (const sample of wantedSamples(file, options)) encode(sample);
+  const taken = new Set<number>();
+  for await (const [sample, index] of wantedSamples(file, options)) {
+    encode(sample);
+    taken.add(index);
+  }
   const wanted = new Set(places.keys());
-  const [seen, pictures] = [new Set(places.values()), new Set([...wanted].map(({ images }) => images.join("\n")))];
+  const pictures = new Set([...wanted].map(({ images }) => images.join("\n")));
+  let index = 0;
   for await (const sample of streamSamples(file)) {
     const shares = sample.images.length > 0 && pictures.has(sample.images.join("\n"));
-    if (shares && !seen.has(sample.where)) encode(sample);
+    if (shares && !taken.has(index)) encode(sample);
+    index++;
   }
   const all = [...places.keys()];
   const { length: longest } = rowLayout(Math.max(...all.map(({ ids }) => ids.length)), rowLength);
@@ -79,12 +85,14 @@ async function* sharedPreviews(
   }
 }
 
-async function* wantedSamples(file: string, { id, skip, count }: Options): AsyncGenerator<Sample> {
+/** Samples that are asked for, each with its place in the file. */
+async function* wantedSamples(file: string, { id, skip, count }: Options): AsyncGenerator<[Sample, number]> {
   const ids = id === undefined ? undefined : new Set(id);
-  let [index, found] = [0, 0];
+  let [index, found] = [-1, 0];
   for await (const sample of streamSamples(file)) {
-    if (ids === undefined ? index++ < skip : !ids.has(sample.id)) continue;
-    yield sample;
+    index++;
+    if (ids === undefined ? index < skip : !ids.has(sample.id)) continue;
+    yield [sample, index];
     if (++found === (ids === undefined ? count : ids.size)) return;
   }
 }
