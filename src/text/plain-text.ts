@@ -1,11 +1,12 @@
 // Plain text to ids: the library's pipeline, once for each place, without any knowledge of control tokens.
 import * as huggingFace from "@huggingface/tokenizers";
+import { KnownWords } from "./known-words.ts";
 import type { Json, TokenizerFacts } from "./tokenizer-files.ts";
 import { rewriteNormalizer, rewritePreTokenizer, type TextPlace } from "./tokenizer-rewrite.ts";
 
 /** The part of the library's class that is used here (its own type declarations don't resolve under nodenext). */
 export interface Library {
-  model: unknown;
+  model: { cache?: unknown };
   readonly decoder: DecoderNode | null;
   encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[]; tokens: string[] };
   decode(ids: readonly number[], options: { clean_up_tokenization_spaces: boolean }): string;
@@ -25,6 +26,7 @@ export function loadLibrary(json: Json, facts: TokenizerFacts): Library {
     { unk_token: facts.unk?.token, eos_token: facts.eos?.token },
   );
   keepByteOrderMarks(library.decoder);
+  if (library.model.cache !== undefined) library.model.cache = new KnownWords();
   return library;
 }
 
