@@ -17,6 +17,8 @@ export interface CheckOptions {
   readonly maxTokens?: number;
   /** what to do about samples that teach nothing; refuse unless told */
   readonly nothingToLearn?: "refuse" | "skip";
+  /** folder that remembers which pictures were whole; without it all are decoded */
+  readonly cache?: string;
   readonly onProgress?: (progress: CheckProgress) => void;
 }
 
@@ -72,9 +74,13 @@ export async function checkSamples(path: string, options: CheckOptions = {}): Pr
   const [tokens] = await Promise.all([
     countTokens(read, problems, options),
     options.imagesRoot !== undefined &&
-      checkPictures(options.imagesRoot, pictures, pictureProblems, (done) => {
-        onProgress?.({ stage: "pictures", done, total: pictures.size });
-      }),
+      checkPictures(
+        options.imagesRoot,
+        pictures,
+        pictureProblems,
+        (done) => onProgress?.({ stage: "pictures", done, total: pictures.size }),
+        options.cache,
+      ),
   ]);
   problems.join(pictureProblems);
   const { samples, encoded, ...sums } = tokens;

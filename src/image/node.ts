@@ -143,6 +143,9 @@ export async function verifyPicture(path: string, limits: Partial<PictureLimits>
   return { width, height, format: readHeader(bytes, path).format, bytes: bytes.length };
 }
 
+/** Changes with anything that decides whether `verifyPicture` accepts a file: raise the number with its rules. */
+export const pictureCheckKey = JSON.stringify(["picture-check-1", defaultLimits, sharp.versions]);
+
 /** SHA-256 of a picture's bytes, in hexadecimal: the picture's part of a cache key. */
 export function pictureHash(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");

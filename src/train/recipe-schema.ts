@@ -233,7 +233,11 @@ export const recipeSchema = z
     stages: z.array(stage).min(1).describe("Training phases, in order: LLaVA's are align and instruct."),
     output: path.optional().describe("Folder of the run: default runs/NAME."),
     seed: z.int().min(0).default(0).describe("Decides new weights and the order of samples."),
-    cache: path.optional().describe("Folder of cached vision features: default .cache beside the output folder."),
+    cache: path
+      .optional()
+      .describe(
+        "Folder of what is computed once (vision features, samples as tokens): default .cache beside the output folder.",
+      ),
   })
   .describe("A llava training recipe. Relative paths start at the folder that llava is called in.");
 

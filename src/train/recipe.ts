@@ -121,7 +121,7 @@ export interface Recipe {
   /** run directory */
   readonly output: string;
   readonly seed: number;
-  /** folder of cached vision features */
+  /** folder of what is computed once: vision features, samples as tokens, which pictures are whole */
   readonly cache: string;
 }
 

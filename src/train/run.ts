@@ -41,7 +41,7 @@ export interface TrainedRun {
   readonly stages: readonly StageData[];
 }
 
-/** Runs a recipe into its output folder. Throws before touching anything when recipe, data or models are wrong. */
+/** Runs a recipe into its output folder. Throws before touching that when recipe, data or models are wrong. */
 export async function train(recipe: Recipe, options: TrainOptions): Promise<TrainedRun> {
   const emit = options.onEvent ?? (() => {});
   await refuseLocked(lockPath(recipe), busy);
@@ -51,6 +51,7 @@ export async function train(recipe: Recipe, options: TrainOptions): Promise<Trai
     const stages = await loadStages({
       assembly,
       stages: recipe.stages,
+      cache: recipe.cache,
       onProgress: ({ name }, progress) => {
         options.signal?.throwIfAborted();
         emit({ type: "checking", stage: name, progress });

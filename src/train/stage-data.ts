@@ -48,13 +48,17 @@ export interface StageData {
 export interface StagesOptions {
   readonly assembly: TextParts;
   readonly stages: readonly StageRecipe[];
+  /** folder that remembers what was read and checked; without it nothing is */
+  readonly cache?: string;
   readonly onProgress?: (stage: StageRecipe, progress: CheckProgress) => void;
 }
 
 /** Reads, checks and tokenises all stages; throws what is wrong with the data before anything is computed. */
-export async function loadStages({ assembly, stages, onProgress }: StagesOptions): Promise<StageData[]> {
+export async function loadStages({ assembly, stages, cache, onProgress }: StagesOptions): Promise<StageData[]> {
   const read: ReadStage[] = [];
-  for (const stage of stages) read.push(await readStage(assembly, stage, (progress) => onProgress?.(stage, progress)));
+  for (const stage of stages) {
+    read.push(await readStage(assembly, stage, { cache, onProgress: (progress) => onProgress?.(stage, progress) }));
+  }
   return holdOut(read).map((divided, i) => chooseSamples(read[i]!, divided));
 }
 

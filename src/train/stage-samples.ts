@@ -1,7 +1,9 @@
 // Reads a stage's files: every sample checked and tokenised, pictures by their full names.
-import { checkSamples, type CheckProgress } from "../data/check.ts";
+import { createHash } from "node:crypto";
+import type { CheckProgress } from "../data/check.ts";
 import type { EncodedSample, Encoding } from "../data/encode.ts";
 import { mirrorSample } from "../data/mirror.ts";
+import { readChecked, type Remembering } from "../data/read-checked.ts";
 import type { Sample } from "../data/sample.ts";
 import { templateFor } from "../models/template.ts";
 import type { Template } from "../text/segments.ts";
@@ -12,6 +14,7 @@ import type { PicturedFile, StageRecipe } from "./recipe.ts";
 
 /** One file's samples, as read and as tokens, in the file's order. */
 export interface ReadFile {
+  /** may be empty where the stage neither mirrors nor evaluates */
   readonly samples: readonly Sample[];
   /** pictures by their full names (features.ts) */
   readonly encoded: readonly EncodedSample[];
@@ -43,11 +46,17 @@ export function stageTemplate(
   });
 }
 
+export interface ReadStageOptions {
+  /** folder that remembers tokens and whole pictures; made when missing */
+  readonly cache?: string | undefined;
+  readonly onProgress?: ((progress: CheckProgress) => void) | undefined;
+}
+
 /** Reads all files of a stage; throws what is wrong with them. */
 export async function readStage(
   parts: TextParts,
   stage: StageRecipe,
-  onProgress?: (progress: CheckProgress) => void,
+  { cache, onProgress }: ReadStageOptions = {},
 ): Promise<ReadStage> {
   const { config, tokenizer } = parts;
   const text = { tokenizer, template: stageTemplate(parts, stage), imageTokenId: config.imageTokenId };
@@ -57,8 +66,9 @@ export async function readStage(
   const read = async ({ path, images: root }: PicturedFile, mirror = false): Promise<ReadFile> => {
     const encoding: Encoding = { ...text, tokensPerImage: await pictureTokens(path, root, parts) };
     const options = { imagesRoot: root, encoding, maxTokens, ...(onProgress === undefined ? {} : { onProgress }) };
-    const { samples, encoded, problems } = await checkSamples(path, options);
-    problems.refuse(path);
+    const withSamples = mirror || stage.evaluate !== undefined;
+    const remember = cache === undefined ? undefined : rememberedIn(cache, parts, stage, encoding);
+    const { samples, encoded } = await readChecked(path, { ...options, withSamples, remember });
     const file = { samples, encoded: encoded.map((sample) => named(sample, { root })) };
     for (const [i, sample] of mirror ? samples.entries() : []) {
       const twin = mirrorSample(sample, encoding, maxTokens);
@@ -77,4 +87,18 @@ export async function readStage(
   const heldOut = stage.evaluate?.held_out;
   const heldOutFile = typeof heldOut === "object" ? await read(heldOut) : undefined;
   return { stage, files, mirrored, pictures, ...(heldOutFile && { heldOutFile }) };
+}
+
+/** Tokens that depend on each picture's size (tiles) are not remembered. */
+function rememberedIn(
+  folder: string,
+  { config, tokenizerFiles }: TextParts,
+  stage: StageRecipe,
+  { tokensPerImage, imageTokenId }: Encoding,
+): Remembering | undefined {
+  if (typeof tokensPerImage !== "number") return undefined;
+  const { tokenizerJson, tokenizerConfig, chatTemplate } = tokenizerFiles;
+  const text = JSON.stringify([tokenizerJson, tokenizerConfig, chatTemplate]);
+  const tokenizer = createHash("sha256").update(text).digest("hex");
+  return { folder, rules: { tokenizer, template: stage.template ?? config.template, tokensPerImage, imageTokenId } };
 }
