@@ -5,7 +5,7 @@ import { endianness } from "node:os";
 import { join } from "node:path";
 import { InputError, LlavaError } from "../errors.ts";
 import { openFile, makeFolder, writeFileAtomic } from "../formats/node.ts";
-import { IGNORE_LABEL } from "../text/expand.ts";
+import { IGNORE_LABEL, type ImageRun } from "../text/expand.ts";
 import type { EncodedSample } from "./encode.ts";
 
 /** Raise it with anything that changes what a file's samples become. */
@@ -131,26 +131,24 @@ function decode(bytes: Uint8Array<ArrayBuffer>): KeptSamples {
 
 /** Samples whose ids are views of what was read; labels follow from them. */
 function samplesOf(names: readonly string[], pictures: KeptSamples["pictures"], body: Sections): EncodedSample[] {
-  const labels = new Int32Array(body.ids.length);
-  for (let t = 0; t < labels.length; t++) labels[t] = body.learned[t] === 1 ? body.ids[t]! : IGNORE_LABEL;
+  const { ids, learned } = body;
+  const labels = new Int32Array(ids.length);
+  for (let t = 0; t < labels.length; t++) labels[t] = learned[t] === 1 ? ids[t]! : IGNORE_LABEL;
   let [place, token] = [0, 0];
   const encoded = names.map((id, i): EncodedSample => {
     const [from, length] = [token, body.lengths[i]!];
-    const count = body.counts[i]!;
-    const runs = Array.from({ length: count }, (_, k) => body.runs.subarray(3 * (place + k), 3 * (place + k) + 3));
-    const fits = runs.every(
-      ([picture, start, size]) => pictures[picture!] !== undefined && start! >= 0 && start! + size! <= length,
-    );
-    check(length > 0 && fits, "samples with their pictures");
-    place += count;
+    const images: string[] = [];
+    const imageRuns: ImageRun[] = [];
+    for (let k = 0; k < body.counts[i]!; k++, place++) {
+      const [start, places] = [body.runs[3 * place + 1]!, body.runs[3 * place + 2]!];
+      const picture = pictures[body.runs[3 * place]!];
+      check(picture !== undefined && start >= 0 && places > 0 && start + places <= length, "pictures within samples");
+      images.push(picture[0]);
+      imageRuns.push({ start, length: places, image: k });
+    }
+    check(length > 0, "samples of at least one token");
     token += length;
-    return {
-      id,
-      images: runs.map(([picture]) => pictures[picture!]![0]),
-      ids: body.ids.subarray(from, token),
-      labels: labels.subarray(from, token),
-      imageRuns: runs.map(([, start, size], image) => ({ start: start!, length: size!, image })),
-    };
+    return { id, images, ids: ids.subarray(from, token), labels: labels.subarray(from, token), imageRuns };
   });
   check(token === body.ids.length && 3 * place === body.runs.length, "samples that fill the sections");
   return encoded;
@@ -180,6 +178,6 @@ function sectionsOf(n: number, p: number, t: number, buffer: ArrayBuffer, start 
 
 const isCount = (n: unknown): boolean => Number.isSafeInteger(n) && (n as number) >= 0;
 
-function check(holds: boolean, expected: string): void {
+function check(holds: boolean, expected: string): asserts holds {
   if (!holds) throw new InputError("CACHE_DAMAGED", { expected, got: "something else" });
 }
