@@ -121,6 +121,18 @@ describe("readChecked", () => {
     }
   });
 
+  it("passes over what a killed writer left", async () => {
+    const folder = newCache();
+    const whole = plain((await read(folder)).encoded);
+    const file = tokenFile(folder);
+    const good = readFileSync(file);
+    rmSync(file);
+    writeFileSync(`${file}.llava-1-0.tmp`, good.subarray(0, good.length / 2));
+    expect(await askedBy(() => read(folder))).toBeGreaterThan(0);
+    expect(readFileSync(file).equals(good)).toBe(true);
+    expect(plain((await read(folder)).encoded)).toEqual(whole);
+  });
+
   it("refuses sections that lie beyond the file, whatever the digest says", async () => {
     const folder = newCache();
     await read(folder);
