@@ -62,8 +62,9 @@ export class Books {
   }
 
   /** a row found in the file */
-  note({ head, offset, length, line }: Found): void {
-    this.#book(head, { offset, length }, () => JSON.parse(line.toString("utf8")) as LedgerRow);
+  note(found: Found): void {
+    const { head } = found;
+    this.#book(head, found, () => found.row());
     // what failed in an earlier run may be asked again in this one
     if (head.t === "failed" && !head.doubt) this.#table.set(head.key, "again");
   }

@@ -1,7 +1,7 @@
 // Reads a ledger's rows from the file, a few megabytes at a time, up to the first that is not whole.
 import type { FileHandle } from "node:fs/promises";
 import { InputError } from "../errors.ts";
-import { decodeHead, type Head } from "./ledger-rows.ts";
+import { decodeHead, type Head, type LedgerRow } from "./ledger-rows.ts";
 
 /** Where the whole rows end, and the bytes that a kill left after them. */
 export interface Tail {
@@ -13,8 +13,8 @@ export interface Found {
   readonly head: Head;
   readonly offset: number;
   readonly length: number;
-  /** valid until the next block is asked for */
-  readonly line: Buffer;
+  /** the row itself; valid only while it is shown */
+  row(): LedgerRow;
 }
 
 /** More than this after the last whole row is no torn row. */
@@ -22,36 +22,41 @@ const longestTail = 2 ** 26;
 const blockBytes = 2 ** 22;
 
 /**
- * The whole rows in order, block by block; returns what follows them.
+ * Shows the whole rows in order and yields after each block; returns what follows them. Rows are shown one by one,
+ * in a buffer that is read over, since hundreds of thousands that are kept for a while cost more than to read them.
  *
  * @throws InputError `LEDGER_CORRUPT` for a damaged line that is not the last
  */
-export async function* scanRows(file: FileHandle, path: string): AsyncGenerator<readonly Found[], Tail> {
-  const block = Buffer.alloc(blockBytes);
-  let [rest, end, line]: [Buffer, number, number] = [Buffer.alloc(0), 0, 1];
-  for (let position = 0; ;) {
-    const { bytesRead } = await file.read(block, 0, block.length, position);
-    if (bytesRead === 0) return { end, torn: rest };
-    position += bytesRead;
-    const fresh = block.subarray(0, bytesRead);
-    const bytes = rest.length === 0 ? fresh : Buffer.concat([rest, fresh]);
-    const found: Found[] = [];
+export async function* scanRows(
+  file: FileHandle,
+  path: string,
+  show: (found: Found) => void,
+): AsyncGenerator<void, Tail> {
+  let block = Buffer.allocUnsafe(blockBytes);
+  let [rest, end, line] = [0, 0, 1];
+  for (;;) {
+    if (rest === block.length) block = Buffer.concat([block], 2 * rest);
+    const { bytesRead } = await file.read(block, rest, block.length - rest, end + rest);
+    if (bytesRead === 0) return { end, torn: Buffer.from(block.subarray(0, rest)) };
+    const bytes = block.subarray(0, rest + bytesRead);
     let start = 0;
-    for (let cut = bytes.indexOf(10); cut >= 0; cut = bytes.indexOf(10, start), line++) {
+    // what was left of the last block holds no line's end
+    for (let cut = bytes.indexOf(10, rest); cut >= 0; cut = bytes.indexOf(10, start), line++) {
       const head = decodeHead(bytes, start, cut);
-      if (head === undefined) {
-        yield found;
-        return { end, torn: await readTail(file, end, path, line) };
-      }
-      const length = cut + 1 - start;
-      found.push({ head, offset: end, length, line: bytes.subarray(start, cut + 1) });
-      end += length;
+      if (head === undefined) return { end, torn: await readTail(file, end, path, line) };
+      const first = start;
       start = cut + 1;
+      show({ head, offset: end, length: start - first, row: () => parse(bytes, first, cut) });
+      end += start - first;
     }
-    yield found;
-    // the block is read over
-    rest = Buffer.from(bytes.subarray(start));
+    rest = bytes.length - start;
+    block.copyWithin(0, start, bytes.length);
+    yield;
   }
+}
+
+function parse(bytes: Buffer, start: number, end: number): LedgerRow {
+  return JSON.parse(bytes.toString("utf8", start, end)) as LedgerRow;
 }
 
 /** What follows the last whole row. A kill tears the end only: a whole row further on means that the file was changed. */

@@ -114,16 +114,19 @@ function readRow(file: FileHandle, { offset, length }: Place, path: string): Led
 }
 
 async function readBooks(file: FileHandle, path: string, books: Books): Promise<Tail> {
-  const blocks = scanRows(file, path);
+  const blocks = scanRows(file, path, (found) => books.note(found));
   for (;;) {
     const { value, done } = await blocks.next();
     if (done === true) return value;
-    for (const found of value) books.note(found);
   }
 }
 
 async function* readRows(file: FileHandle, path: string): AsyncGenerator<LedgerRow> {
-  for await (const block of scanRows(file, path)) {
-    for (const { line } of block) yield JSON.parse(line.toString("utf8")) as LedgerRow;
+  let rows: LedgerRow[] = [];
+  const blocks = scanRows(file, path, (found) => void rows.push(found.row()));
+  for (let done: boolean | undefined = false; done !== true;) {
+    ({ done } = await blocks.next());
+    yield* rows;
+    rows = [];
   }
 }
