@@ -15,6 +15,9 @@ const longestCaption = 600;
 const unusable =
   /unable to see|no image (here|to|again)|cannot see|can't see (the|this|an) (image|picture)|<[^>]*>|<\||https?:\/\//i;
 
+/** White space other than single spaces. */
+const oddSpace = /[^\S ]| {2}/;
+
 const punctuation = /^[.,;:!?()"]$/;
 
 /** The caption as one clean sentence with its words; undefined as `cleanText` says. */
@@ -26,16 +29,13 @@ export function cleanCaption(raw: string): Caption | undefined {
 /** The caption as one clean sentence, or undefined when it is empty, too long, markup, or says that nothing was seen. */
 export function cleanText(raw: string): string | undefined {
   if (raw.length > longestCaption || unusable.test(raw)) return undefined;
+  // most captions are spaced well: to look first is cheaper than to replace each space by itself
+  let text = (oddSpace.test(raw) ? raw.replace(/\s+/g, " ") : raw).trim();
   // some annotators press the space bar before the full stop, or write all in capitals
-  let text = raw
-    .replace(/\s+/g, " ")
-    .trim()
-    .replace(/ +([.,;:!?])/g, "$1")
-    .replace(/,(?=[a-z])/g, ", ");
+  text = text.replace(/ +([.,;:!?])/g, "$1").replace(/,(?=[a-z])/g, ", ");
   text = text.replace(/^["'`]+|["'`]+$/g, "").replace(/[\s.,;:]+$/, "");
   if (text.length < 3) return undefined;
-  const letters = text.replace(/[^A-Za-z]/g, "");
-  if (letters.length > 8 && letters === letters.toUpperCase()) text = text.toLowerCase();
+  if (!/[a-z]/.test(text) && text.replace(/[^A-Z]/g, "").length > 8) text = text.toLowerCase();
   text = capitalised(text);
   return /[!?]$/.test(text) ? text : `${text}.`;
 }
