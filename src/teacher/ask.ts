@@ -1,4 +1,5 @@
 // Asks an endpoint for everything that a ledger lacks, so many requests at once, and stops when it is unusable.
+import { setMaxListeners } from "node:events";
 import type { Budget } from "../endpoint/budget.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { EndpointError } from "../endpoint/failure.ts";
@@ -143,6 +144,8 @@ async function askOne(request: Askable, state: State, options: AskOptions, signa
 /** A signal that fires some time after the user's, so that what is under way may finish. */
 export function stopOf(signal: AbortSignal | undefined): { signal: AbortSignal; end(): void } {
   const controller = new AbortController();
+  // every request under way listens, which is no leak
+  setMaxListeners(0, controller.signal);
   let timer: NodeJS.Timeout | undefined;
   const start = (): void => void (timer = setTimeout(() => controller.abort(signal?.reason), graceMs));
   signal?.addEventListener("abort", start, { once: true });
