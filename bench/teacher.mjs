@@ -47,9 +47,17 @@ function source(count, onLast = () => undefined) {
   return { pictures, count };
 }
 
-const talk = "Question:\nWhat runs over the field?\n===\nAnswer:\nA dog, and it seems to be in a hurry.\n===\n".repeat(
-  6,
-);
+const asked = [
+  "What runs",
+  "Who hurries",
+  "Which animal is seen",
+  "What moves",
+  "What is on its way",
+  "Who is outside",
+];
+const talk = asked
+  .map((words) => `Question:\n${words} over the field?\n===\nAnswer:\nA dog, and it seems to be in a hurry.\n===\n`)
+  .join("");
 const reply = JSON.stringify({
   model: "m",
   choices: [{ finish_reason: "stop", message: { content: talk } }],
