@@ -8,7 +8,7 @@ import { fakeCost, fakeEndpoint, talk, type FakeEndpoint } from "./endpoint.fixt
 import { buildForProcesses, runTeacherProcess, type Job, type Kill } from "./process.fixture.ts";
 
 // KILLS=500 for the long proof
-const kills = Number(process.env["KILLS"] ?? 24);
+const kills = Number(process.env["KILLS"] ?? 50);
 
 let folder = "";
 let server: FakeEndpoint;
