@@ -49,7 +49,7 @@ export function planPresence(
   const ids = new Map(names.map((name, id) => [name, id]));
   const demand = new Int32Array(names.length);
   const drafts = choices.map((choice) => draft(choice, ids, statistics, demand, random));
-  const slots = Math.max(0, ...choices.map(({ wanted }) => Math.ceil(wanted / 2)));
+  const slots = choices.reduce((most, { wanted }) => Math.max(most, Math.ceil(wanted / 2)), 0);
   for (let slot = 0; slot < slots; slot++) fillSlot(slot, choices, drafts, statistics, demand, random);
   takeBack(drafts, demand, random);
   const spell = (list: readonly number[]): string[] => list.map((id) => names[id] as string);

@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { random } from "../../data/random.ts";
+import { planPresence } from "./plan.ts";
 import { countCooccurrence, keepProbabilities } from "./statistics.ts";
 
 test("names by frequency, ties by name; pairs as conditional probabilities", () => {
@@ -24,4 +26,14 @@ test("no answer is kept more often than its share, where there are answers enoug
       expect(keep.get(String(amounts.indexOf(Math.min(...amounts))))).toBe(1);
     }),
   );
+});
+
+test("a plan has no bound on its pictures", () => {
+  const choice = { present: [], doubtful: new Set<string>(), wanted: 2 };
+  const plans = planPresence(
+    Array.from({ length: 200_000 }, () => choice),
+    countCooccurrence([]),
+    random(1),
+  );
+  expect(plans).toHaveLength(200_000);
 });
