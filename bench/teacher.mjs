@@ -2,9 +2,11 @@
 //
 //   npm run build && node bench/teacher.mjs throughput [--rows 20000] [--rounds 3] [--slots 200] [--ms 50]
 //                    node bench/teacher.mjs resume [--rows 158000]
+//                    node bench/teacher.mjs facts [--rows 1000000]
 //
 // throughput: the endpoint is a process of its own; a bare client without ledger, budget and checks asks it in turn.
 // resume: all rows but the last are in the ledger; time from the start of a process to its first request.
+// facts: the built-in teacher over rows that are made as they are read; its memory at its highest.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
@@ -15,6 +17,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { openEndpoint } from "../dist/endpoint/endpoint.js";
 import { encodeRow } from "../dist/endpoint/ledger-rows.js";
+import { teachFacts } from "../dist/teacher/facts/teach.js";
 import { readBuiltInKinds } from "../dist/teacher/kind.js";
 import { requestsFor } from "../dist/teacher/messages.js";
 import { runTeacher } from "../dist/teacher/run.js";
@@ -233,9 +236,37 @@ async function run() {
   console.log(JSON.stringify({ accepted: summary.accepted, peak_mb, first_request_cpu_s, cpu_s: spent() }));
 }
 
-const modes = { throughput, resume, serve, run };
+const names =
+  "person dog cat car bus bicycle chair table cup bottle horse sheep cow boat train truck bench bird umbrella kite".split(
+    " ",
+  );
+
+/** Rows with a caption and one to four boxes of twenty names. */
+function* boxed(count) {
+  for (let i = 0; i < count; i++) {
+    const objects = Array.from({ length: 1 + (i % 4) }, (_, k) => {
+      const left = ((i * 7 + k * 13) % 50) / 100;
+      const name = names[(i * (k + 3) + k * k * 5 + (i >> 4)) % names.length];
+      return { name, box: [left, 0.1, left + 0.3, 0.6] };
+    });
+    const captions = [`A ${objects[0].name} on a wide green field behind an old house`];
+    yield { id: `p${i}`, image: `${i}.jpg`, captions, objects };
+  }
+}
+
+async function facts() {
+  const count = Number(values.rows ?? 1_000_000);
+  let samples = 0;
+  const { seconds, cpu } = await timed(async () => {
+    for await (const _ of teachFacts({ count, pictures: () => boxed(count) }, { seed: 1 })) samples++;
+  });
+  const peak_mb = Math.round(process.resourceUsage().maxRSS / 1000);
+  console.log(JSON.stringify({ rows: count, samples, seconds, cpu_s: cpu, peak_mb }));
+}
+
+const modes = { throughput, resume, facts, serve, run };
 if (modes[mode] === undefined) {
-  console.error("node bench/teacher.mjs throughput|resume");
+  console.error("node bench/teacher.mjs throughput|resume|facts");
   process.exit(2);
 }
 await modes[mode]();
